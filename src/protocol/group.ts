@@ -1,0 +1,303 @@
+import { type Demotion, totalDemotion } from './demotion.ts';
+import {
+  type Action,
+  type RouterEvent,
+  type Settings,
+  type State,
+  type VirtualRouter,
+  nextDeadline,
+} from './machine.ts';
+import type { Fault, Reason } from './reason.ts';
+import type { Advertisement } from './vrrp-packet.ts';
+import { masterDownIntervalMs, ownPriority, step } from './vrrp-machine.ts';
+
+/** A failover group: the Virtual Routers that are master together or not at all. It becomes master when every one of
+ *  them has lost its master (a single silent segment must not make two masters), and stops when any of them meets a better one.
+ *  Whether it takes part in the election at all is a function of present facts, worked out anew after every event. */
+
+export interface Group {
+  /** Between `startup` and `stop`. */
+  readonly running: boolean;
+  /** What keeps it from running, of all members; empty when nothing does. */
+  readonly faults: readonly Fault[];
+  readonly demotions: readonly Demotion[];
+  /** By router id, in the order of the configuration. */
+  readonly members: ReadonlyMap<string, VirtualRouter>;
+}
+
+export type GroupState = 'init' | 'backup' | 'master' | 'fault';
+
+/** One member as the configuration and the host describe it. */
+export interface MemberSettings {
+  readonly id: string;
+  readonly settings: Settings;
+  readonly primaryAddress: string | undefined;
+}
+
+export type GroupEvent =
+  | { readonly type: 'startup'; readonly resume: boolean }
+  /** `planned`: hand over first; otherwise say priority 0 and go. */
+  | { readonly type: 'stop'; readonly planned: boolean; readonly reason: Reason }
+  | { readonly type: 'deadline-reached' }
+  | {
+      readonly type: 'advertisement-received';
+      readonly id: string;
+      readonly advertisement: Advertisement;
+      readonly source: string;
+      readonly arrivedAt: number;
+    }
+  | {
+      readonly type: 'facts-changed';
+      readonly faults: readonly Fault[];
+      /** Source address of each member, undefined where there is none. */
+      readonly sources: ReadonlyMap<string, string | undefined>;
+    }
+  /** `handOver`: a master gives its role away in peace. */
+  | {
+      readonly type: 'demotions-changed';
+      readonly demotions: readonly Demotion[];
+      readonly handOver: boolean;
+    }
+  | { readonly type: 'members-changed'; readonly members: readonly MemberSettings[] };
+
+export type GroupAction =
+  | (Exclude<Action, { type: 'report-transition' }> & { readonly id: string })
+  | {
+      readonly type: 'report-transition';
+      readonly from: GroupState;
+      readonly to: GroupState;
+      readonly reason: Reason;
+    };
+
+export interface GroupStep {
+  readonly group: Group;
+  readonly actions: readonly GroupAction[];
+}
+
+/** A group that has not been started. */
+export function createGroup(members: readonly MemberSettings[]): Group {
+  return {
+    running: false,
+    faults: [],
+    demotions: [],
+    members: new Map(members.map((member) => [member.id, createRouter(member, 0)])),
+  };
+}
+
+function createRouter({ settings, primaryAddress }: MemberSettings, demotion: number): VirtualRouter {
+  return { settings, demotion, primaryAddress, state: { name: 'init' }, heard: undefined };
+}
+
+function isDemotedHard({ demotions }: Group): boolean {
+  return demotions.some(({ hard }) => hard);
+}
+
+function hasMember({ members }: Group, ...names: readonly State['name'][]): boolean {
+  return [...members.values()].some(({ state }) => names.includes(state.name));
+}
+
+/** The one state of all members, as users see it. A master that waits for its successor is still master. */
+export function groupState(group: Group): GroupState {
+  if (hasMember(group, 'master', 'leaving')) return 'master';
+  if (!group.running) return 'init';
+  if (group.faults.length > 0 || isDemotedHard(group)) return 'fault';
+  return hasMember(group, 'backup') ? 'backup' : 'init';
+}
+
+/** Whether a planned handover is under way. */
+export function isHandingOver(group: Group): boolean {
+  return hasMember(group, 'leaving');
+}
+
+/** When the group wants `deadline-reached`: masters one by one; backups when the last of them has lost its master; leaving
+ *  members when the last of them has waited long enough.
+ *  @returns monotonic milliseconds, undefined while it waits for nothing */
+export function groupDeadline({ members }: Group): number | undefined {
+  const deadlines: Record<State['name'], number[]> = { init: [], backup: [], master: [], leaving: [] };
+  for (const { state } of members.values()) {
+    const deadline = nextDeadline(state);
+    if (deadline !== undefined) deadlines[state.name].push(deadline);
+  }
+  const candidates = [...deadlines.master];
+  if (deadlines.leaving.length > 0) candidates.push(Math.max(...deadlines.leaving));
+  // A backup beside masters or leaving members decides nothing of its own.
+  if (candidates.length === 0)
+    candidates.push(...(deadlines.backup.length > 0 ? [Math.max(...deadlines.backup)] : []));
+  return candidates.length === 0 ? undefined : Math.min(...candidates);
+}
+
+/** How late the group may find its deadline before others must be thought to have taken over: what is left of
+ *  Active_Down_Interval one interval after the last Advertisement. */
+function lateLimitMs({ members }: Group): number {
+  const limits = [...members.values()].map((router) => {
+    const { state, settings } = router;
+    const intervalMs = state.name === 'backup' ? state.masterIntervalMs : settings.intervalMs;
+    return masterDownIntervalMs(ownPriority(router), intervalMs) - intervalMs;
+  });
+  return Math.min(...limits);
+}
+
+/** The members and what they asked for, while an event goes round among them. */
+class Round {
+  readonly members: Map<string, VirtualRouter>;
+  readonly reasons: Reason[] = [];
+  readonly #actions: GroupAction[] = [];
+  readonly #now: number;
+
+  constructor(group: Group, now: number) {
+    this.members = new Map(group.members);
+    this.#now = now;
+  }
+
+  step(id: string, event: RouterEvent): void {
+    const router = this.members.get(id);
+    if (router === undefined) return;
+    const next = step(router, event, this.#now);
+    this.members.set(id, next.router);
+    for (const action of next.actions) {
+      if (action.type === 'report-transition') this.reasons.push(action.reason);
+      else this.#actions.push({ ...action, id });
+    }
+  }
+
+  stepEach(event: RouterEvent, ...states: readonly State['name'][]): void {
+    for (const [id, { state }] of this.members) if (states.includes(state.name)) this.step(id, event);
+  }
+
+  /** In the order of performance: every link hears of the new role before any address moves. */
+  actions(): GroupAction[] {
+    const order = ['send-advertisement', 'claim-addresses', 'announce-addresses', 'release-addresses'];
+    return order.flatMap((type) => this.#actions.filter((action) => action.type === type));
+  }
+}
+
+/** One member stopped being master because it met a better one: the others go with it. */
+function standTogether(round: Round, id: string, before: State['name'] | undefined): void {
+  const [reason] = round.reasons;
+  const after = round.members.get(id)?.state.name;
+  if (before === 'master' && after === 'backup' && reason !== undefined) {
+    round.stepEach({ type: 'resign', reason }, 'master');
+  }
+}
+
+function reachDeadline(group: Group, round: Round, now: number): void {
+  if (hasMember(group, 'leaving')) {
+    const waiting = [...group.members.values()].some(({ state }) => (nextDeadline(state) ?? now) > now);
+    if (waiting) return;
+    // Somebody took over on one link and nobody on another: the group moves as one.
+    if (hasMember(group, 'backup'))
+      round.stepEach({ type: 'resign', reason: { code: 'nobody_took_over' } }, 'leaving');
+    else round.stepEach({ type: 'deadline-reached' }, 'leaving');
+  } else if (hasMember(group, 'master')) {
+    round.stepEach({ type: 'deadline-reached' }, 'master');
+  } else if ((groupDeadline(group) ?? Infinity) <= now) {
+    round.stepEach({ type: 'deadline-reached' }, 'backup');
+  }
+}
+
+function changeMembers(group: Group, round: Round, members: readonly MemberSettings[]): void {
+  const kept = new Set(members.map(({ id }) => id));
+  for (const id of group.members.keys()) {
+    if (kept.has(id)) continue;
+    round.step(id, { type: 'shutdown', reason: { code: 'removed' } });
+    round.members.delete(id);
+  }
+  for (const member of members) {
+    const router = round.members.get(member.id);
+    // Deleted and set again, so that the order is the new configuration's.
+    round.members.delete(member.id);
+    round.members.set(member.id, router ?? createRouter(member, totalDemotion(group.demotions)));
+    if (router === undefined) continue;
+    round.step(member.id, { type: 'source-changed', primaryAddress: member.primaryAddress });
+    if (JSON.stringify(router.settings) !== JSON.stringify(member.settings)) {
+      round.step(member.id, { type: 'settings-changed', settings: member.settings });
+    }
+  }
+}
+
+/** Applies the event itself. @returns the group with its new facts; members are the round's */
+function apply(group: Group, round: Round, event: GroupEvent, now: number): Group {
+  switch (event.type) {
+    case 'startup':
+      return { ...group, running: true };
+    case 'stop':
+      if (!event.planned)
+        round.stepEach({ type: 'shutdown', reason: event.reason }, 'backup', 'master', 'leaving');
+      return { ...group, running: false };
+    case 'deadline-reached':
+      reachDeadline({ ...group, members: round.members }, round, now);
+      return group;
+    case 'advertisement-received': {
+      const before = round.members.get(event.id)?.state.name;
+      round.step(event.id, event);
+      standTogether(round, event.id, before);
+      return group;
+    }
+    case 'facts-changed':
+      for (const [id, primaryAddress] of event.sources)
+        round.step(id, { type: 'source-changed', primaryAddress });
+      return { ...group, faults: event.faults };
+    case 'demotions-changed': {
+      const demotion = totalDemotion(event.demotions);
+      for (const id of round.members.keys()) round.step(id, { type: 'demotion-changed', demotion });
+      if (event.handOver) round.stepEach({ type: 'leave', then: 'backup' }, 'master');
+      return { ...group, demotions: event.demotions };
+    }
+    case 'members-changed':
+      changeMembers(group, round, event.members);
+      return group;
+  }
+}
+
+/** Brings every member to where the facts want it: in the election, or out of it. */
+function settle(group: Group, round: Round, resume: boolean): void {
+  const [fault] = group.faults;
+  if (group.running && fault === undefined && !isDemotedHard(group)) {
+    // A member that joins a master is master at once: the group has one state.
+    const join = [...round.members.values()].some(({ state }) => state.name === 'master');
+    round.stepEach({ type: 'startup', resume: resume || join }, 'init');
+    return;
+  }
+  const reason: Reason = group.running
+    ? fault === undefined
+      ? { code: 'demoted_hard' }
+      : { code: 'fault', fault }
+    : { code: 'shutdown' };
+  // A fault cannot wait for a successor; an operator can.
+  if (group.running && fault !== undefined) round.stepEach({ type: 'shutdown', reason }, 'master', 'leaving');
+  else round.stepEach({ type: 'leave', then: 'init' }, 'master', 'leaving');
+  round.stepEach({ type: 'shutdown', reason }, 'backup');
+}
+
+/** The reason to show for a new state. Out of the election it is the fact that holds the group there, not what its last
+ *  member happened to hear. */
+function transitionReason(group: Group, to: GroupState, reasons: readonly Reason[]): Reason {
+  const [fault] = group.faults;
+  if (to === 'fault') return fault === undefined ? { code: 'demoted_hard' } : { code: 'fault', fault };
+  return reasons[0] ?? { code: 'startup' };
+}
+
+/** One step of a whole group.
+ *  @param now monotonic milliseconds
+ *  @returns the group afterwards and what to do, advertisements first */
+export function stepGroup(group: Group, event: GroupEvent, now: number): GroupStep {
+  const round = new Round(group, now);
+  const deadline = groupDeadline(group);
+  // Judged before the event, which may be an Advertisement that had queued up meanwhile: late is not master.
+  if (deadline !== undefined && now - deadline > lateLimitMs(group)) {
+    round.stepEach({ type: 'overslept', lateMs: now - deadline }, 'backup', 'master', 'leaving');
+  }
+  const changed = apply(group, round, event, now);
+  const recovered = group.faults.length > 0 && changed.faults.length === 0;
+  settle(changed, round, event.type === 'startup' && event.resume);
+  const next: Group = { ...changed, members: round.members };
+  const from = groupState(group);
+  const to = groupState(next);
+  const actions = round.actions();
+  if (from !== to) {
+    const reason: Reason =
+      recovered && to === 'backup' ? { code: 'recovered' } : transitionReason(next, to, round.reasons);
+    actions.push({ type: 'report-transition', from, to, reason });
+  }
+  return { group: next, actions };
+}
