@@ -22,7 +22,13 @@ export class ConfigError extends Error {
 }
 
 export type ControlErrorCode =
-  'not_running' | 'no_such_group' | 'bad_request' | 'not_handed_over' | 'no_permission' | 'no_answer';
+  | 'not_running'
+  | 'already_running'
+  | 'no_such_group'
+  | 'bad_request'
+  | 'not_handed_over'
+  | 'no_permission'
+  | 'no_answer';
 
 /** A control request that cannot be served. `code` decides the exit status and the HTTP status. */
 export class ControlError extends Error {

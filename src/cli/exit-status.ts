@@ -15,6 +15,7 @@ export const exitStatus = {
 const ofControlError: Readonly<Record<ControlErrorCode, number>> = {
   bad_request: exitStatus.failed,
   no_permission: exitStatus.failed,
+  already_running: exitStatus.failed,
   not_running: exitStatus.notRunning,
   // A daemon that is stuck is of no more use to a script than one that is gone.
   no_answer: exitStatus.notRunning,

@@ -112,6 +112,7 @@ const controlErrorCodes: readonly ControlErrorCode[] = [
   'bad_request',
   'not_handed_over',
   'no_permission',
+  'already_running',
   'no_answer',
 ];
 

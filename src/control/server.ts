@@ -133,6 +133,7 @@ const routes: readonly Route[] = [
 const httpStatuses: Readonly<Record<ControlErrorCode, number>> = {
   bad_request: 400,
   no_permission: 403,
+  already_running: 409,
   no_such_group: 404,
   not_handed_over: 409,
   not_running: 503,
@@ -221,7 +222,7 @@ async function makeWay(path: string): Promise<void> {
   }
   if (await isListening(path)) {
     const fix = 'stop it first, or give this one another runtime_directory';
-    throw new ControlError('no_permission', { what: 'another havrrp is running', where: path, fix });
+    throw new ControlError('already_running', { what: 'another havrrp is running', where: path, fix });
   }
   unlinkSync(path);
 }

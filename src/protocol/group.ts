@@ -255,7 +255,11 @@ function settle(group: Group, round: Round, resume: boolean): void {
   if (group.running && fault === undefined && !isDemotedHard(group)) {
     // A member that joins a master is master at once: the group has one state.
     const join = [...round.members.values()].some(({ state }) => state.name === 'master');
-    round.stepEach({ type: 'startup', resume: resume || join }, 'init');
+    for (const [id, { state, primaryAddress }] of round.members) {
+      // Startup also means that there is an address to advertise from; it may be found a moment later.
+      if (state.name === 'init' && primaryAddress !== undefined)
+        round.step(id, { type: 'startup', resume: resume || join });
+    }
     return;
   }
   const reason: Reason = group.running
