@@ -1,13 +1,18 @@
 import { type Group, groupState } from './group.ts';
-import type { VirtualRouter } from './machine.ts';
+import type { Heard, Settings } from './machine.ts';
 import { listsLinkLocalFirst } from './vrrp-packet.ts';
 
 /** What an operator should look at although the election goes on: worked out from what the routers last heard, so that an
  *  alarm ends when its cause does. */
 
+/** Said so recently that its sender still is what it says: a master is heard again within an interval, and what a backup once
+ *  said as a master may have been mended since. */
+function isFresh(heard: Heard | undefined, now: number): heard is Heard {
+  return heard !== undefined && now - heard.at <= 4 * heard.advertisement.intervalMs;
+}
+
 /** How the neighbour's Advertisement differs from our own configuration (RFC 9568 7.1: logged, never dropped). */
-function differences({ settings, heard }: VirtualRouter): string[] {
-  if (heard === undefined) return [];
+function differences(settings: Settings, heard: Heard): string[] {
   const { advertisement, source } = heard;
   const alarms: string[] = [];
   if (advertisement.priority > 0 && advertisement.intervalMs !== settings.intervalMs) {
@@ -32,9 +37,8 @@ function differences({ settings, heard }: VirtualRouter): string[] {
 }
 
 /** A neighbour of the same priority: the higher address wins, which nobody chose (RFC 9568 8.3.2). */
-function rivalry(router: VirtualRouter): string[] {
-  const { settings, heard } = router;
-  if (heard === undefined || heard.advertisement.priority !== settings.priority) return [];
+function rivalry(settings: Settings, heard: Heard): string[] {
+  if (heard.advertisement.priority !== settings.priority) return [];
   return settings.priority === 255
     ? [`${heard.source} also claims to own the addresses (priority 255): only one node can`]
     : [`${heard.source} has the same priority ${settings.priority}: give the nodes different ones`];
@@ -56,11 +60,27 @@ function partialSilence(group: Group, now: number): string[] {
   ];
 }
 
+/** Somebody else goes on advertising although this node is master. One Advertisement may cross ours when the role changes,
+ *  and a yielding master has a last word; what comes after that is a second master, or a stranger with our VRID.
+ *  @param since when the group became what it is */
+function secondMaster(group: Group, now: number, since: number): string[] {
+  return [...group.members].flatMap(([id, { state, heard }]) => {
+    if (state.name !== 'master' || !isFresh(heard, now)) return [];
+    const { source, advertisement, at } = heard;
+    if (advertisement.priority === 0 || at < since + 2 * advertisement.intervalMs) return [];
+    return [
+      `${id}: ${source} (priority ${advertisement.priority}) advertises although this node is master: can it hear us, and is it one of yours?`,
+    ];
+  });
+}
+
 /** @param now monotonic milliseconds
+ *  @param since when the group became what it is, monotonic milliseconds
  *  @returns a sentence for each thing that is wrong now */
-export function alarmsOf(group: Group, now: number): string[] {
-  const routers = [...group.members].flatMap(([id, router]) =>
-    [...differences(router), ...rivalry(router)].map((alarm) => `${id}: ${alarm}`),
-  );
-  return [...partialSilence(group, now), ...routers];
+export function alarmsOf(group: Group, now: number, since: number): string[] {
+  const routers = [...group.members].flatMap(([id, { settings, heard }]) => {
+    if (!isFresh(heard, now)) return [];
+    return [...differences(settings, heard), ...rivalry(settings, heard)].map((alarm) => `${id}: ${alarm}`);
+  });
+  return [...partialSilence(group, now), ...secondMaster(group, now, since), ...routers];
 }

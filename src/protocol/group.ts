@@ -164,6 +164,12 @@ class Round {
     for (const [id, { state }] of this.members) if (states.includes(state.name)) this.step(id, event);
   }
 
+  stepOthers(id: string, event: RouterEvent, state: State['name']): void {
+    for (const [other, router] of this.members) {
+      if (other !== id && router.state.name === state) this.step(other, event);
+    }
+  }
+
   /** In the order of performance: every link hears of the new role before any address moves. */
   actions(): GroupAction[] {
     const order = ['send-advertisement', 'claim-addresses', 'announce-addresses', 'release-addresses'];
@@ -182,16 +188,26 @@ function standTogether(round: Round, id: string, before: State['name'] | undefin
 
 function reachDeadline(group: Group, round: Round, now: number): void {
   if (hasMember(group, 'leaving')) {
-    const waiting = [...group.members.values()].some(({ state }) => (nextDeadline(state) ?? now) > now);
-    if (waiting) return;
+    const members = [...group.members.values()];
+    if (members.some(({ state }) => state.name === 'leaving' && state.releaseAt > now)) return;
     // Somebody took over on one link and nobody on another: the group moves as one.
-    if (hasMember(group, 'backup'))
-      round.stepEach({ type: 'resign', reason: { code: 'nobody_took_over' } }, 'leaving');
-    else round.stepEach({ type: 'deadline-reached' }, 'leaving');
+    const succeeded = members.find(
+      ({ state, heard }) => state.name === 'backup' && heard !== undefined,
+    )?.heard;
+    if (succeeded === undefined) round.stepEach({ type: 'deadline-reached' }, 'leaving');
+    else {
+      const { source, advertisement } = succeeded;
+      const reason: Reason = { code: 'handed_over', master: source, priority: advertisement.priority };
+      round.stepEach({ type: 'resign', reason }, 'leaving');
+    }
   } else if (hasMember(group, 'master')) {
     round.stepEach({ type: 'deadline-reached' }, 'master');
   } else if ((groupDeadline(group) ?? Infinity) <= now) {
+    const backups = [...group.members.values()].filter(({ state }) => state.name === 'backup');
+    const decider = backups.findIndex(({ state }) => nextDeadline(state) === groupDeadline(group));
     round.stepEach({ type: 'deadline-reached' }, 'backup');
+    // The reason to show is that of the member which decided, not of one that has been silent for an hour.
+    round.reasons.unshift(...round.reasons.splice(decider, 1));
   }
 }
 
@@ -231,6 +247,9 @@ function apply(group: Group, round: Round, event: GroupEvent, now: number): Grou
       const before = round.members.get(event.id)?.state.name;
       round.step(event.id, event);
       standTogether(round, event.id, before);
+      if (before === 'backup' && event.advertisement.priority === 0) {
+        round.stepOthers(event.id, { type: 'master-left-elsewhere' }, 'backup');
+      }
       return group;
     }
     case 'facts-changed':
@@ -250,15 +269,26 @@ function apply(group: Group, round: Round, event: GroupEvent, now: number): Grou
 }
 
 /** Brings every member to where the facts want it: in the election, or out of it. */
-function settle(group: Group, round: Round, resume: boolean): void {
+function settle(group: Group, round: Round, event: GroupEvent): void {
   const [fault] = group.faults;
+  const members = [...round.members.values()];
   if (group.running && fault === undefined && !isDemotedHard(group)) {
-    // A member that joins a master is master at once: the group has one state.
-    const join = [...round.members.values()].some(({ state }) => state.name === 'master');
+    // A handover out of the election that nobody wants any more; nobody joins before it has ended.
+    round.stepEach({ type: 'leave', then: 'backup' }, 'leaving');
+    if (members.some(({ state }) => state.name === 'leaving')) return;
+    const has = (name: State['name']): boolean => members.some(({ state }) => state.name === name);
+    const startable = members.filter(
+      ({ state, primaryAddress }) => state.name === 'init' && primaryAddress !== undefined,
+    );
+    // The group has one state: who joins a master is master at once, who joins a backup listens. One owner of the addresses
+    // makes the others start like itself.
+    const owner = !has('backup') && startable.some((router) => ownPriority(router) === 255);
+    const allOwners = startable.every((router) => ownPriority(router) === 255);
+    const resume = (event.type === 'startup' && event.resume) || has('master') || (owner && !allOwners);
     for (const [id, { state, primaryAddress }] of round.members) {
       // Startup also means that there is an address to advertise from; it may be found a moment later.
       if (state.name === 'init' && primaryAddress !== undefined)
-        round.step(id, { type: 'startup', resume: resume || join });
+        round.step(id, { type: 'startup', resume, listen: has('backup') });
     }
     return;
   }
@@ -266,19 +296,26 @@ function settle(group: Group, round: Round, resume: boolean): void {
     ? fault === undefined
       ? { code: 'demoted_hard' }
       : { code: 'fault', fault }
-    : { code: 'shutdown' };
+    : event.type === 'stop'
+      ? event.reason
+      : { code: 'shutdown' };
   // A fault cannot wait for a successor; an operator can.
-  if (group.running && fault !== undefined) round.stepEach({ type: 'shutdown', reason }, 'master', 'leaving');
+  if (fault !== undefined) round.stepEach({ type: 'shutdown', reason }, 'master', 'leaving');
   else round.stepEach({ type: 'leave', then: 'init' }, 'master', 'leaving');
   round.stepEach({ type: 'shutdown', reason }, 'backup');
 }
 
 /** The reason to show for a new state. Out of the election it is the fact that holds the group there, not what its last
  *  member happened to hear. */
-function transitionReason(group: Group, to: GroupState, reasons: readonly Reason[]): Reason {
+function transitionReason(
+  group: Group,
+  to: GroupState,
+  event: GroupEvent,
+  reasons: readonly Reason[],
+): Reason {
   const [fault] = group.faults;
   if (to === 'fault') return fault === undefined ? { code: 'demoted_hard' } : { code: 'fault', fault };
-  return reasons[0] ?? { code: 'startup' };
+  return reasons[0] ?? (event.type === 'stop' ? event.reason : { code: 'startup' });
 }
 
 /** One step of a whole group.
@@ -292,15 +329,16 @@ export function stepGroup(group: Group, event: GroupEvent, now: number): GroupSt
     round.stepEach({ type: 'overslept', lateMs: now - deadline }, 'backup', 'master', 'leaving');
   }
   const changed = apply(group, round, event, now);
-  const recovered = group.faults.length > 0 && changed.faults.length === 0;
-  settle(changed, round, event.type === 'startup' && event.resume);
+  settle(changed, round, event);
   const next: Group = { ...changed, members: round.members };
   const from = groupState(group);
   const to = groupState(next);
   const actions = round.actions();
   if (from !== to) {
     const reason: Reason =
-      recovered && to === 'backup' ? { code: 'recovered' } : transitionReason(next, to, round.reasons);
+      from === 'fault' && to === 'backup'
+        ? { code: 'recovered' }
+        : transitionReason(next, to, event, round.reasons);
     actions.push({ type: 'report-transition', from, to, reason });
   }
   return { group: next, actions };

@@ -55,13 +55,16 @@ export interface VirtualRouter {
 }
 
 export type RouterEvent =
-  /** `resume`: a predecessor of ours was master a moment ago and its addresses are still here. */
-  | { readonly type: 'startup'; readonly resume: boolean }
+  /** `resume`: master at once, because a predecessor of ours was it a moment ago, or the rest of the group is. `listen`: backup
+   *  at first, also as the owner of the addresses, because the rest of the group is. */
+  | { readonly type: 'startup'; readonly resume: boolean; readonly listen?: boolean }
   | { readonly type: 'shutdown'; readonly reason: Reason }
   /** Hand over in peace, then become backup or leave. */
   | { readonly type: 'leave'; readonly then: 'backup' | 'init' }
   /** Another router of the group has stopped being master. */
   | { readonly type: 'resign'; readonly reason: Reason }
+  /** The master said on another link of the group that it is leaving. */
+  | { readonly type: 'master-left-elsewhere' }
   | { readonly type: 'deadline-reached' }
   /** The deadline was missed by so much that others must have taken over. */
   | { readonly type: 'overslept'; readonly lateMs: number }

@@ -31,7 +31,11 @@ export function handoverLimitMs(intervalMs: number): number {
   return masterDownIntervalMs(1, intervalMs);
 }
 
-function waitForMaster(router: VirtualRouter, masterIntervalMs: number, from: number): State {
+function waitForMaster(
+  router: VirtualRouter,
+  masterIntervalMs: number,
+  from: number,
+): Extract<State, { name: 'backup' }> {
   const masterDownAt = from + masterDownIntervalMs(ownPriority(router), masterIntervalMs);
   return { name: 'backup', masterIntervalMs, masterDownAt };
 }
@@ -75,11 +79,21 @@ function listenFirst(router: VirtualRouter, now: number): State {
   };
 }
 
+/** When a master that left on another link must have been heard here, if it is still here: one Advertisement may not be
+ *  missing. Waiting for three would make a pulled cable as slow as a crash, for every link of the group. */
+function lastChanceAt(router: VirtualRouter, masterIntervalMs: number, now: number): number {
+  if (router.heard === undefined) return Infinity;
+  const skewMs = skewTimeMs(ownPriority(router), masterIntervalMs);
+  // The skew of a high priority is next to nothing; an Advertisement may be late by more than that.
+  return Math.max(now + skewMs, router.heard.at + masterIntervalMs + Math.max(skewMs, masterIntervalMs / 4));
+}
+
 /** RFC 9568 6.4.1. */
 function stepInit(router: VirtualRouter, event: RouterEvent, now: number): Step {
   if (event.type !== 'startup') return stay(router);
   if (event.resume) return becomeMaster(router, now, { code: 'resumed' });
-  if (ownPriority(router) === 255) return becomeMaster(router, now, { code: 'address_owner' });
+  if (event.listen !== true && ownPriority(router) === 255)
+    return becomeMaster(router, now, { code: 'address_owner' });
   return moved(router, waitForMaster(router, router.settings.intervalMs, now), { code: 'startup' });
 }
 
@@ -90,8 +104,9 @@ function takeoverReason(router: VirtualRouter, masterIntervalMs: number, now: nu
   const downIntervalMs = masterDownIntervalMs(own, masterIntervalMs);
   if (heard === undefined) return { code: 'master_down_timer', master: undefined, silenceMs: downIntervalMs };
   const { priority } = heard.advertisement;
-  if (priority === 0) return { code: 'master_left', master: heard.source };
   const silenceMs = now - heard.at;
+  // One that left before we were last out of the election did not leave the role to us.
+  if (priority === 0 && silenceMs < downIntervalMs) return { code: 'master_left', master: heard.source };
   if (priority < own && silenceMs < downIntervalMs) {
     return { code: 'preempted', master: heard.source, priority, ownPriority: own };
   }
@@ -103,6 +118,7 @@ function receiveAsBackup(
   router: VirtualRouter,
   state: Extract<State, { name: 'backup' }>,
   event: Received,
+  now: number,
 ): Step {
   const { advertisement, arrivedAt } = event;
   if (advertisement.priority === 0) {
@@ -110,7 +126,10 @@ function receiveAsBackup(
     return stay({ ...router, state: { ...state, masterDownAt } });
   }
   if (!preempts(router) || advertisement.priority >= ownPriority(router)) {
-    return stay({ ...router, state: waitForMaster(router, advertisement.intervalMs, arrivedAt) });
+    const waiting = waitForMaster(router, advertisement.intervalMs, arrivedAt);
+    // Read so late that it would end the waiting at once: it says nothing of what came after it, and we may be listening.
+    const stale = waiting.masterDownAt <= now && waiting.masterDownAt < state.masterDownAt;
+    return stay(stale ? router : { ...router, state: waiting });
   }
   // A lesser master: discarded, and the running timer is not restarted.
   return stay(router);
@@ -135,8 +154,12 @@ function stepBackup(
       return becomeMaster(router, now, takeoverReason(router, state.masterIntervalMs, now));
     case 'overslept':
       return stay({ ...router, state: listenFirst(router, now) });
+    case 'master-left-elsewhere': {
+      const masterDownAt = Math.min(state.masterDownAt, lastChanceAt(router, state.masterIntervalMs, now));
+      return stay({ ...router, state: { ...state, masterDownAt } });
+    }
     case 'advertisement-received':
-      return receiveAsBackup(router, state, event);
+      return receiveAsBackup(router, state, event, now);
     default:
       return stay(router);
   }
@@ -193,7 +216,9 @@ function stepMaster(
       ]);
     }
     case 'resign':
-      return cease(router, waitForMaster(router, intervalMs, now), event.reason);
+      return cease(router, waitForMaster(router, intervalMs, now), event.reason, [
+        { type: 'send-advertisement', priority: ownPriority(router) },
+      ]);
     case 'deadline-reached': {
       if (now < state.advertiseAt) return stay(router);
       // From the deadline, not from now: no drift. One that was missed altogether is not made up for.

@@ -71,8 +71,8 @@ function checksumStart(
   return sumPseudoHeader(addressBytes(source), addressBytes(destination), vrrpProtocol, length);
 }
 
-/** Which reading makes the checksum right; undefined when none does. The two differ by a constant, so a damaged message
- *  passes neither. */
+/** Which reading makes the checksum right; undefined when none does. The two differ by a constant, so that a damaged message
+ *  hardly ever passes the one it was not made for. */
 function matchChecksum(bytes: Uint8Array, context: PacketContext): Checksum | undefined {
   const message = sumWords(bytes);
   const readings: readonly Checksum[] =
@@ -121,6 +121,9 @@ export function encodeAdvertisement(
   context: PacketContext,
   checksum: Checksum,
 ): Uint8Array {
+  if (advertisement.addresses.length > 255 || advertisement.intervalMs > 40_950) {
+    throw new Error('an Advertisement that does not fit its fields: the configuration lets none through');
+  }
   const size = addressLength(context.family);
   const bytes = new Uint8Array(headerLength + advertisement.addresses.length * size);
   const view = new DataView(bytes.buffer);
