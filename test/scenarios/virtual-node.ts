@@ -76,6 +76,8 @@ interface Running {
   demotions: readonly Demotion[];
   /** When the group became what it is. */
   since: number;
+  /** It was told to stop, and is gone when it has. */
+  stopping: boolean;
   /** The priority last said by each router. */
   readonly said: Map<string, number>;
 }
@@ -156,6 +158,7 @@ export class VirtualNode {
         faults: new Map(),
         demotions: [],
         since: this.#lan.now(),
+        stopping: false,
         said: new Map(),
       });
       this.#tellFacts(plan.name);
@@ -275,8 +278,8 @@ export class VirtualNode {
       handover: was === is ? undefined : is ? 'begun' : 'ended',
       state: groupState(group),
     });
-    if (!group.running && groupState(group) === 'init' && event.type !== 'facts-changed')
-      this.#running.delete(name);
+    running.stopping ||= event.type === 'stop';
+    if (running.stopping && groupState(group) === 'init') this.#running.delete(name);
   }
 
   /** A master's Advertisement in its turn, the same as before. */
