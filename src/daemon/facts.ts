@@ -40,13 +40,13 @@ function missingSource({ family, instance }: Member, addresses: readonly Interfa
       text: `${name} has no IPv4 address of its own to advertise from: give it one beside the virtual addresses`,
     };
   }
-  const tentative = addresses.some(({ address, tentative }) => tentative && isLinkLocal(address));
-  return {
-    code: 'no_link_local',
-    text: tentative
+  const linkLocal = addresses.filter(({ address }) => isLinkLocal(address));
+  const text = linkLocal.some(({ dadFailed }) => dadFailed)
+    ? `another host on ${name} has its link-local address, found by duplicate address detection: give it another one`
+    : linkLocal.some(({ tentative }) => tentative)
       ? `the link-local address of ${name} is still being checked for duplicates`
-      : `${name} has no IPv6 link-local address to advertise from: is IPv6 disabled there?`,
-  };
+      : `${name} has no IPv6 link-local address to advertise from: is IPv6 disabled there?`;
+  return { code: 'no_link_local', text };
 }
 
 /** An address of ours that somebody else configured: taking it away when we are no longer master would be wrong, and so would

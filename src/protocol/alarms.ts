@@ -52,7 +52,9 @@ function partialSilence(group: Group, now: number): string[] {
   const hearing: string[] = [];
   for (const [id, { state }] of group.members) {
     if (state.name !== 'backup') continue;
-    (state.masterDownAt <= now ? silent : hearing).push(id);
+    // Not at once: while a role moves, one link is always the first.
+    const isSilent = state.masterDownAt + 3 * state.masterIntervalMs <= now;
+    (isSilent ? silent : hearing).push(id);
   }
   if (silent.length === 0 || hearing.length === 0) return [];
   return [
