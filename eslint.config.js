@@ -48,6 +48,8 @@ export default defineConfig(
     rules: {
       // `t.test(name, async (t) => ...)` is how a test ends by itself, whether or not it waits for anything.
       '@typescript-eslint/require-await': 'off',
+      // `await using _network = ...`: held for its end alone.
+      '@typescript-eslint/no-unused-vars': ['error', { varsIgnorePattern: '^_' }],
       // The addon's functions are methods by their type alone.
       '@typescript-eslint/unbound-method': 'off',
     },

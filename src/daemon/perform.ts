@@ -119,7 +119,7 @@ export class Performer {
     const holding = this.#holding(group, member);
     holding.wanted = member.wanted;
     const claimed = this.#kernel.claim(holdingKey(group, member.id), member.wanted).then((outcomes) => {
-      const refused = outcomes.find((outcome) => !outcome.ok && !isOwnersOwn(member, outcome));
+      const refused = outcomes.find((outcome) => !outcome.ok && isRefusal(member, outcome));
       if (refused !== undefined && !refused.ok) this.#onClaimFailed(group, member, claimFault(refused));
     });
     this.#track(holding, claimed);
@@ -209,9 +209,10 @@ function holdingKey(group: FailoverGroup, id: string): string {
   return `${group.name}/${id}`;
 }
 
-/** The owner of the addresses (priority 255) has them configured already. */
-function isOwnersOwn({ settings }: Member, outcome: Extract<ClaimOutcome, { ok: false }>): boolean {
-  return settings.priority === 255 && outcome.error.code === 'EEXIST';
+/** Not every failure keeps the router from being master: a claim that was taken back before the kernel had answered has failed as
+ *  it should, and the owner of the addresses (priority 255) has them configured already. */
+function isRefusal({ settings }: Member, { error }: Extract<ClaimOutcome, { ok: false }>): boolean {
+  return error.code !== 'ECANCELED' && !(settings.priority === 255 && error.code === 'EEXIST');
 }
 
 function claimFault({ wanted, error }: Extract<ClaimOutcome, { ok: false }>): Fault {
