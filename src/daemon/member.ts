@@ -38,6 +38,7 @@ function memberOf(group: GroupConfig, instance: InstanceConfig, family: Family):
       priority: instance.priority,
       intervalMs: instance.intervalMs,
       preempt: group.preempt,
+      preemptDelayMs: 0,
       addresses: advertised.map(({ address }) => address),
     },
     wanted: carried.map(wantedAddress),

@@ -21,9 +21,17 @@ export interface Group {
   /** What keeps it from running, of all members; empty when nothing does. */
   readonly faults: readonly Fault[];
   readonly demotions: readonly Demotion[];
+  /** `any`: one member that has lost its master is enough, as long as no other hears a better one. */
+  readonly takeover: Takeover;
+  /** It becomes master no sooner: the host has just booted, or a link has just come up. Monotonic milliseconds. */
+  readonly holdUntil: number;
+  /** Why it must not take over from a lesser master now; undefined when it may. */
+  readonly preemptionHold: string | undefined;
   /** By router id, in the order of the configuration. */
   readonly members: ReadonlyMap<string, VirtualRouter>;
 }
+
+export type Takeover = 'all' | 'any';
 
 export type GroupState = 'init' | 'backup' | 'master' | 'fault';
 
@@ -36,6 +44,8 @@ export interface MemberSettings {
 
 export type GroupEvent =
   | { readonly type: 'startup'; readonly resume: boolean }
+  | { readonly type: 'hold'; readonly until: number }
+  | { readonly type: 'preemption-hold-changed'; readonly hold: string | undefined }
   /** `planned`: hand over first; otherwise say priority 0 and go. */
   | { readonly type: 'stop'; readonly planned: boolean; readonly reason: Reason }
   | { readonly type: 'deadline-reached' }
@@ -58,7 +68,12 @@ export type GroupEvent =
       readonly demotions: readonly Demotion[];
       readonly handOver: boolean;
     }
-  | { readonly type: 'members-changed'; readonly members: readonly MemberSettings[] };
+  | {
+      readonly type: 'members-changed';
+      readonly members: readonly MemberSettings[];
+      /** As before, unless it is said. */
+      readonly takeover?: Takeover;
+    };
 
 export type GroupAction =
   | (Exclude<Action, { type: 'report-transition' }> & { readonly id: string })
@@ -75,11 +90,14 @@ export interface GroupStep {
 }
 
 /** A group that has not been started. */
-export function createGroup(members: readonly MemberSettings[]): Group {
+export function createGroup(members: readonly MemberSettings[], takeover: Takeover = 'all'): Group {
   return {
     running: false,
     faults: [],
     demotions: [],
+    takeover,
+    holdUntil: -Infinity,
+    preemptionHold: undefined,
     members: new Map(members.map((member) => [member.id, createRouter(member, 0)])),
   };
 }
@@ -109,21 +127,37 @@ export function isHandingOver(group: Group): boolean {
   return hasMember(group, 'leaving');
 }
 
-/** When the group wants `deadline-reached`: masters one by one; backups when the last of them has lost its master; leaving
- *  members when the last of them has waited long enough.
+/** Whether a backup hears a master that it would have to yield to. */
+function hearsBetter(router: VirtualRouter, silentSince: number): boolean {
+  const { state, heard } = router;
+  if (state.name !== 'backup' || state.masterDownAt <= silentSince || heard === undefined) return false;
+  return heard.advertisement.priority >= ownPriority(router);
+}
+
+/** When the backups of a group have lost their master: the last of them, or, where one is enough, the first. */
+function takeoverAt({ members, takeover, holdUntil }: Group): number | undefined {
+  const backups = [...members.values()].filter(({ state }) => state.name === 'backup');
+  const deadlines = backups.flatMap(({ state }) => nextDeadline(state) ?? []);
+  if (deadlines.length === 0) return undefined;
+  const first = Math.min(...deadlines);
+  // Against a better master on another link the group would lose its role as soon as it had it.
+  const oneIsEnough = takeover === 'any' && !backups.some((router) => hearsBetter(router, first));
+  return Math.max(oneIsEnough ? first : Math.max(...deadlines), holdUntil);
+}
+
+/** When the group wants `deadline-reached`: masters one by one; backups when they have lost their master; leaving members when the
+ *  last of them has waited long enough.
  *  @returns monotonic milliseconds, undefined while it waits for nothing */
-export function groupDeadline({ members }: Group): number | undefined {
+export function groupDeadline(group: Group): number | undefined {
   const deadlines: Record<State['name'], number[]> = { init: [], backup: [], master: [], leaving: [] };
-  for (const { state } of members.values()) {
+  for (const { state } of group.members.values()) {
     const deadline = nextDeadline(state);
     if (deadline !== undefined) deadlines[state.name].push(deadline);
   }
   const candidates = [...deadlines.master];
   if (deadlines.leaving.length > 0) candidates.push(Math.max(...deadlines.leaving));
   // A backup beside masters or leaving members decides nothing of its own.
-  if (candidates.length === 0)
-    candidates.push(...(deadlines.backup.length > 0 ? [Math.max(...deadlines.backup)] : []));
-  return candidates.length === 0 ? undefined : Math.min(...candidates);
+  return candidates.length === 0 ? takeoverAt(group) : Math.min(...candidates);
 }
 
 /** How late the group may find its deadline before others must be thought to have taken over: what is left of
@@ -202,13 +236,22 @@ function reachDeadline(group: Group, round: Round, now: number): void {
     }
   } else if (hasMember(group, 'master')) {
     round.stepEach({ type: 'deadline-reached' }, 'master');
-  } else if ((groupDeadline(group) ?? Infinity) <= now) {
-    const backups = [...group.members.values()].filter(({ state }) => state.name === 'backup');
-    const decider = backups.findIndex(({ state }) => nextDeadline(state) === groupDeadline(group));
-    round.stepEach({ type: 'deadline-reached' }, 'backup');
-    // The reason to show is that of the member which decided, not of one that has been silent for an hour.
-    round.reasons.unshift(...round.reasons.splice(decider, 1));
+  } else if ((takeoverAt(group) ?? Infinity) <= now) {
+    takeOver(round, now);
   }
+}
+
+/** All backups become master, for the reason of the one that lost its master last. */
+function takeOver(round: Round, now: number): void {
+  const lost = [...round.members].filter(
+    ([, { state }]) => state.name === 'backup' && state.masterDownAt <= now,
+  );
+  const deadlines = lost.map(([, { state }]) => nextDeadline(state) ?? -Infinity);
+  for (const [id] of lost) round.step(id, { type: 'deadline-reached' });
+  const [reason] = round.reasons.splice(deadlines.indexOf(Math.max(...deadlines)), 1);
+  if (reason === undefined) return;
+  round.reasons.unshift(reason);
+  round.stepEach({ type: 'take-over', reason }, 'backup');
 }
 
 function changeMembers(group: Group, round: Round, members: readonly MemberSettings[]): void {
@@ -243,9 +286,13 @@ function apply(group: Group, round: Round, event: GroupEvent, now: number): Grou
     case 'deadline-reached':
       reachDeadline({ ...group, members: round.members }, round, now);
       return group;
+    case 'hold':
+      return { ...group, holdUntil: Math.max(group.holdUntil, event.until) };
+    case 'preemption-hold-changed':
+      return { ...group, preemptionHold: event.hold };
     case 'advertisement-received': {
       const before = round.members.get(event.id)?.state.name;
-      round.step(event.id, event);
+      round.step(event.id, group.preemptionHold === undefined ? event : { ...event, tolerate: true });
       standTogether(round, event.id, before);
       if (before === 'backup' && event.advertisement.priority === 0) {
         round.stepOthers(event.id, { type: 'master-left-elsewhere' }, 'backup');
@@ -264,12 +311,12 @@ function apply(group: Group, round: Round, event: GroupEvent, now: number): Grou
     }
     case 'members-changed':
       changeMembers(group, round, event.members);
-      return group;
+      return { ...group, takeover: event.takeover ?? group.takeover };
   }
 }
 
 /** Brings every member to where the facts want it: in the election, or out of it. */
-function settle(group: Group, round: Round, event: GroupEvent): void {
+function settle(group: Group, round: Round, event: GroupEvent, now: number): void {
   const [fault] = group.faults;
   const members = [...round.members.values()];
   if (group.running && fault === undefined && !isDemotedHard(group)) {
@@ -282,13 +329,14 @@ function settle(group: Group, round: Round, event: GroupEvent): void {
     );
     // The group has one state: who joins a master is master at once, who joins a backup listens. One owner of the addresses
     // makes the others start like itself.
-    const owner = !has('backup') && startable.some((router) => ownPriority(router) === 255);
+    const listen = has('backup') || now < group.holdUntil;
+    const owner = !listen && startable.some((router) => ownPriority(router) === 255);
     const allOwners = startable.every((router) => ownPriority(router) === 255);
     const resume = (event.type === 'startup' && event.resume) || has('master') || (owner && !allOwners);
     for (const [id, { state, primaryAddress }] of round.members) {
       // Startup also means that there is an address to advertise from; it may be found a moment later.
       if (state.name === 'init' && primaryAddress !== undefined)
-        round.step(id, { type: 'startup', resume, listen: has('backup') });
+        round.step(id, { type: 'startup', resume, listen });
     }
     return;
   }
@@ -329,7 +377,7 @@ export function stepGroup(group: Group, event: GroupEvent, now: number): GroupSt
     round.stepEach({ type: 'overslept', lateMs: now - deadline }, 'backup', 'master', 'leaving');
   }
   const changed = apply(group, round, event, now);
-  settle(changed, round, event);
+  settle(changed, round, event, now);
   const next: Group = { ...changed, members: round.members };
   const from = groupState(group);
   const to = groupState(next);

@@ -15,6 +15,8 @@ export type State =
       readonly masterIntervalMs: number;
       /** When Active_Down_Timer fires. */
       readonly masterDownAt: number;
+      /** Since when a lesser master is tolerated because preemption is delayed; absent while none is. */
+      readonly lesserSince?: number;
     }
   | { readonly name: 'master'; readonly advertiseAt: number }
   | {
@@ -33,6 +35,8 @@ export interface Settings {
   readonly priority: number;
   readonly intervalMs: number;
   readonly preempt: boolean;
+  /** How long a lesser master is tolerated before it is preempted. */
+  readonly preemptDelayMs: number;
   /** Advertised addresses, in order. */
   readonly addresses: readonly string[];
 }
@@ -65,6 +69,8 @@ export type RouterEvent =
   | { readonly type: 'resign'; readonly reason: Reason }
   /** The master said on another link of the group that it is leaving. */
   | { readonly type: 'master-left-elsewhere' }
+  /** The rest of the group has lost its master, and that is enough. */
+  | { readonly type: 'take-over'; readonly reason: Reason }
   | { readonly type: 'deadline-reached' }
   /** The deadline was missed by so much that others must have taken over. */
   | { readonly type: 'overslept'; readonly lateMs: number }
@@ -74,6 +80,8 @@ export type RouterEvent =
       readonly source: string;
       /** When the kernel took it off the wire. */
       readonly arrivedAt: number;
+      /** The group may not preempt now: a lesser master is tolerated. */
+      readonly tolerate?: boolean;
     }
   | { readonly type: 'demotion-changed'; readonly demotion: number }
   | { readonly type: 'source-changed'; readonly primaryAddress: string | undefined }

@@ -125,14 +125,19 @@ function receiveAsBackup(
     const masterDownAt = arrivedAt + skewTimeMs(ownPriority(router), state.masterIntervalMs);
     return stay({ ...router, state: { ...state, masterDownAt } });
   }
-  if (!preempts(router) || advertisement.priority >= ownPriority(router)) {
-    const waiting = waitForMaster(router, advertisement.intervalMs, arrivedAt);
-    // Read so late that it would end the waiting at once: it says nothing of what came after it, and we may be listening.
-    const stale = waiting.masterDownAt <= now && waiting.masterDownAt < state.masterDownAt;
-    return stay(stale ? router : { ...router, state: waiting });
-  }
-  // A lesser master: discarded, and the running timer is not restarted.
-  return stay(router);
+  const isLesser = preempts(router) && advertisement.priority < ownPriority(router);
+  const lesserSince = state.lesserSince ?? arrivedAt;
+  // A lesser master: discarded, and the running timer is not restarted, unless preemption has to wait.
+  if (isLesser && event.tolerate !== true && arrivedAt - lesserSince >= preemptDelayMs(router))
+    return stay(router);
+  const waiting = waitForMaster(router, advertisement.intervalMs, arrivedAt);
+  // Read so late that it would end the waiting at once: it says nothing of what came after it, and we may be listening.
+  if (waiting.masterDownAt <= now && waiting.masterDownAt < state.masterDownAt) return stay(router);
+  return stay({ ...router, state: isLesser ? { ...waiting, lesserSince } : waiting });
+}
+
+function preemptDelayMs(router: VirtualRouter): number {
+  return ownPriority(router) === 255 ? 0 : router.settings.preemptDelayMs;
 }
 
 /** The owner of the addresses preempts whatever Preempt_Mode says (RFC 9568 6.1). */
@@ -154,6 +159,8 @@ function stepBackup(
       return becomeMaster(router, now, takeoverReason(router, state.masterIntervalMs, now));
     case 'overslept':
       return stay({ ...router, state: listenFirst(router, now) });
+    case 'take-over':
+      return becomeMaster(router, now, event.reason);
     case 'master-left-elsewhere': {
       const masterDownAt = Math.min(state.masterDownAt, lastChanceAt(router, state.masterIntervalMs, now));
       return stay({ ...router, state: { ...state, masterDownAt } });

@@ -24,6 +24,7 @@ export const settings: Settings = {
   priority: 100,
   intervalMs: 1000,
   preempt: true,
+  preemptDelayMs: 0,
   addresses: ['192.0.2.100'],
 };
 

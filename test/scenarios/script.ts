@@ -118,6 +118,17 @@ const commands: Readonly<Record<string, Command>> = {
       node.setDemotion(group, tracker, demotion);
     });
   },
+  hold: (lan, [target = '', , until]) => {
+    eachGroup(lan, target, (node, group) => {
+      node.step(group, { type: 'hold', until: numberOf(until) });
+    });
+  },
+  tolerate: (lan, [target = '', ...why]) => {
+    eachGroup(lan, target, (node, group) => {
+      const hold = why.length === 0 ? undefined : why.join(' ');
+      node.step(group, { type: 'preemption-hold-changed', hold });
+    });
+  },
   down: (lan, [target = '', segment = '']) => {
     const fault = { code: 'link_down', text: `${segment} has no carrier` };
     const [name = ''] = target.split('/');
@@ -196,6 +207,8 @@ function planFrom(words: readonly string[]): GroupPlan {
     priority: numberOf(after('priority')),
     intervalMs: has('interval') ? numberOf(after('interval')) : 1000,
     preempt: !has('preempt') || after('preempt') !== 'off',
+    preemptDelayMs: has('preempt') && after('preempt') !== 'off' ? numberOf(after('preempt')) : 0,
+    takeover: after('takeover') === 'any' ? 'any' : 'all',
     links: words.slice(on + 1).flatMap((word): Link[] => {
       const [segment = '', families = 'ipv4'] = word.split('/');
       const four = families === 'ipv4' || families === 'both' ? [{ segment, family: 'ipv4' as const }] : [];

@@ -3,6 +3,7 @@ import { alarmsOf } from '../../src/protocol/alarms.ts';
 import { type Family, virtualLinkLocal } from '../../src/protocol/address.ts';
 import type { Demotion } from '../../src/protocol/demotion.ts';
 import {
+  type Takeover,
   type Group,
   type GroupAction,
   type GroupEvent,
@@ -32,6 +33,8 @@ export interface GroupPlan {
   readonly name: string;
   readonly priority: number;
   readonly preempt: boolean;
+  readonly preemptDelayMs?: number;
+  readonly takeover?: Takeover;
   readonly intervalMs: number;
   readonly links: readonly Link[];
 }
@@ -151,7 +154,7 @@ export class VirtualNode {
     assert(this.#running.size === 0, `${this.name} runs already`);
     if (!resume) this.#held.clear();
     for (const plan of this.#plans) {
-      const group = createGroup(this.#members(plan, true));
+      const group = createGroup(this.#members(plan, true), plan.takeover);
       this.#running.set(plan.name, {
         plan,
         group,
@@ -386,8 +389,8 @@ export class VirtualNode {
       family === 'ipv6'
         ? [virtualLinkLocal(vrid), `2001:db8:${segmentNumber}::${100 + groupNumber}`]
         : [`${network(segmentNumber)}.${100 + groupNumber}`];
-    const { priority, preempt, intervalMs } = plan;
-    return { family, vrid, priority, intervalMs, preempt, addresses };
+    const { priority, preempt, preemptDelayMs = 0, intervalMs } = plan;
+    return { family, vrid, priority, intervalMs, preempt, preemptDelayMs, addresses };
   }
 
   /** @param known whether the host has told the source addresses already; after a reload those of new members are not known */
