@@ -42,15 +42,17 @@ export class OperatorDemotions {
   /** Reads what an earlier run stored.
    *  @returns what was wrong with the file, undefined when nothing was; a damaged file is as good as none */
   async load(): Promise<string | undefined> {
+    const ignored = (why: string): string => `${this.#file}: ${why}: stored demotions are ignored`;
     try {
-      const demotions = stored.parse(JSON.parse(await readFile(this.#file, 'utf8')));
-      for (const [group, { hard, until }] of Object.entries(demotions)) {
+      const demotions = stored.safeParse(JSON.parse(await readFile(this.#file, 'utf8')));
+      if (!demotions.success) return ignored('it holds something else');
+      for (const [group, { hard, until }] of Object.entries(demotions.data)) {
         this.#demotions.set(group, { hard, until, persistent: true });
       }
       return undefined;
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-      return `${this.#file}: ${error instanceof Error ? error.message : String(error)}: stored demotions are ignored`;
+      return ignored(error instanceof Error ? error.message : String(error));
     }
   }
 

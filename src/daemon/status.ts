@@ -11,7 +11,7 @@ import { alarmsOf } from '../protocol/alarms.ts';
 import { totalDemotion } from '../protocol/demotion.ts';
 import { groupState } from '../protocol/group.ts';
 import type { VirtualRouter } from '../protocol/machine.ts';
-import { type Fault, reasonCode, reasonText } from '../protocol/reason.ts';
+import { type Fault, type Reason, reasonCode, reasonText } from '../protocol/reason.ts';
 import { ownPriority } from '../protocol/vrrp-machine.ts';
 import { type CounterTable, checksumToSend } from './counters.ts';
 import type { FailoverGroup } from './failover-group.ts';
@@ -100,9 +100,16 @@ function demotionsOf(group: FailoverGroup, sources: StatusSources): Demotion[] {
   );
 }
 
+/** Why the group is what it is: what brought it there, or, out of the election, what keeps it there now. */
+function currentReason({ state, since, value }: FailoverGroup): Reason {
+  const [fault] = value.faults;
+  return state === 'fault' && fault !== undefined ? { code: 'fault', fault } : since.reason;
+}
+
 /** One group as `status` shows it. */
 export function groupStatus(group: FailoverGroup, sources: StatusSources): GroupStatus {
-  const { at, reason } = group.since;
+  const { at } = group.since;
+  const reason = currentReason(group);
   const instances = new Map<InstanceConfig, RouterStatus[]>();
   for (const member of group.members) {
     const router = routerStatus(group, member, sources);

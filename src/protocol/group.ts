@@ -75,8 +75,11 @@ export type GroupEvent =
       readonly takeover?: Takeover;
     };
 
+/** What one member asks for. */
+type MemberAction = Exclude<Action, { type: 'report-transition' }> & { readonly id: string };
+
 export type GroupAction =
-  | (Exclude<Action, { type: 'report-transition' }> & { readonly id: string })
+  | MemberAction
   | {
       readonly type: 'report-transition';
       readonly from: GroupState;
@@ -175,7 +178,7 @@ function lateLimitMs({ members }: Group): number {
 class Round {
   readonly members: Map<string, VirtualRouter>;
   readonly reasons: Reason[] = [];
-  readonly #actions: GroupAction[] = [];
+  readonly #actions: MemberAction[] = [];
   readonly #now: number;
 
   constructor(group: Group, now: number) {
@@ -204,8 +207,21 @@ class Round {
     }
   }
 
+  /** Where one member has met a second master, the neighbours on the other links may have been told of it too: a partition seldom
+   *  heals on all of them at once. */
+  announceTogether(): void {
+    const announcing = new Set(
+      this.#actions.filter(({ type }) => type === 'announce-addresses').map(({ id }) => id),
+    );
+    if (announcing.size === 0) return;
+    for (const [id, { state }] of this.members) {
+      if (state.name === 'master' && !announcing.has(id))
+        this.#actions.push({ type: 'announce-addresses', id });
+    }
+  }
+
   /** In the order of performance: every link hears of the new role before any address moves. */
-  actions(): GroupAction[] {
+  actions(): MemberAction[] {
     const order = ['send-advertisement', 'claim-addresses', 'announce-addresses', 'release-addresses'];
     return order.flatMap((type) => this.#actions.filter((action) => action.type === type));
   }
@@ -294,6 +310,7 @@ function apply(group: Group, round: Round, event: GroupEvent, now: number): Grou
       const before = round.members.get(event.id)?.state.name;
       round.step(event.id, group.preemptionHold === undefined ? event : { ...event, tolerate: true });
       standTogether(round, event.id, before);
+      round.announceTogether();
       if (before === 'backup' && event.advertisement.priority === 0) {
         round.stepOthers(event.id, { type: 'master-left-elsewhere' }, 'backup');
       }
@@ -381,7 +398,7 @@ export function stepGroup(group: Group, event: GroupEvent, now: number): GroupSt
   const next: Group = { ...changed, members: round.members };
   const from = groupState(group);
   const to = groupState(next);
-  const actions = round.actions();
+  const actions: GroupAction[] = round.actions();
   if (from !== to) {
     const reason: Reason =
       from === 'fault' && to === 'backup'

@@ -84,11 +84,18 @@ t.test('the group that yields says its last word on every link (DESIGN 5: two ma
   t.strictSame(said.toSorted(), ['lan send-advertisement 100', 'wan send-advertisement 100']);
 });
 
-t.test('a worse master is answered on the link where it was heard', async (t) => {
-  const answered = stepGroup(masterGroup(), hears('lan', 100, 500, lowerAddress), 500);
-  t.strictSame(did(answered), ['lan send-advertisement 100', 'lan announce-addresses']);
-  t.equal(groupState(answered.group), 'master');
-});
+t.test(
+  'a worse master is answered on the link where it was heard; every link is told where the addresses live',
+  async (t) => {
+    const answered = stepGroup(masterGroup(), hears('lan', 100, 500, lowerAddress), 500);
+    t.strictSame(did(answered), [
+      'lan send-advertisement 100',
+      'lan announce-addresses',
+      'wan announce-addresses',
+    ]);
+    t.equal(groupState(answered.group), 'master');
+  },
+);
 
 t.test('an address owner among the members', async (t) => {
   const owner = stepGroup(newGroup({ priority: 255 }), startup, 0);
