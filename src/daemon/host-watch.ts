@@ -1,5 +1,6 @@
 import type { Kernel } from '../net/kernel.ts';
 import type { Fault } from '../protocol/reason.ts';
+import { ownMissingCapabilities } from './capabilities.ts';
 import { type Facts, factsOf } from './facts.ts';
 import type { FailoverGroup } from './failover-group.ts';
 import type { Member } from './member.ts';
@@ -16,6 +17,7 @@ export class HostWatch {
   readonly #now: () => number;
   readonly #groups: () => Iterable<FailoverGroup>;
   readonly #facts = new Map<Member, Facts>();
+  readonly #missingCapabilities = ownMissingCapabilities();
   /** Claims the kernel refused, by group and router id. */
   readonly #refused = new Map<string, { readonly fault: Fault; readonly until: number }>();
 
@@ -67,7 +69,7 @@ export class HostWatch {
     const refused = this.#refused.get(key);
     if (refused !== undefined && refused.until <= this.#now()) this.#refused.delete(key);
     const refusal = this.#refused.get(key)?.fault;
-    return [wire, refusal].filter((fault) => fault !== undefined);
+    return [this.#missingCapabilities ?? wire, refusal].filter((fault) => fault !== undefined);
   }
 
   /** What keeps a router from running now. */

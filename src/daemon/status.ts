@@ -6,7 +6,7 @@ import type {
   InstanceStatus,
   RouterStatus,
 } from '../control/messages.ts';
-import type { Kernel } from '../net/kernel.ts';
+import type { Kernel, WantedAddress } from '../net/kernel.ts';
 import { alarmsOf } from '../protocol/alarms.ts';
 import { totalDemotion } from '../protocol/demotion.ts';
 import { groupState } from '../protocol/group.ts';
@@ -57,6 +57,13 @@ function masterStatus(router: VirtualRouter, now: number): RouterStatus['master'
   };
 }
 
+/** The owner of the addresses (priority 255) has them as its own: there, but not by us. */
+function ownerHas({ settings }: Member, wanted: WantedAddress, kernel: Kernel): boolean {
+  if (settings.priority !== 255) return false;
+  const there = kernel.addresses(wanted.interface).find(({ address }) => address === wanted.address);
+  return there !== undefined && !there.tentative && !there.dadFailed;
+}
+
 function routerStatus(
   group: FailoverGroup,
   member: Member,
@@ -87,7 +94,7 @@ function routerStatus(
     addresses: member.wanted.map((wanted) => ({
       address: `${wanted.address}/${wanted.prefixLength}`,
       interface: wanted.interface,
-      present: kernel.present(wanted),
+      present: kernel.present(wanted) || ownerHas(member, wanted, kernel),
     })),
     counters: { sent: counters.sent, received: counters.received + unexamined, discarded },
   };

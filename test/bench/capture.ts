@@ -100,7 +100,8 @@ export class Capture implements AsyncDisposable {
   /** Waits begin with what is on the wire from now on. */
   skip(): void {
     this.#feed.skip();
-    this.#notBefore = Date.now();
+    // Date.now() has no fractions: a frame of the same millisecond, from before, would still count.
+    this.#notBefore = performance.timeOrigin + performance.now();
   }
 
   /** Writes what was captured so far, for tshark or a person. */
