@@ -21,6 +21,7 @@ export class Havrrp implements AsyncDisposable {
   /** What every run of it reported, oldest first. */
   readonly events: Feed<TransitionEvent> = new Feed(({ at, text }) => `${at} ${text}`);
   readonly #directory: string;
+  readonly #realTime: boolean;
   readonly #log: string[] = [];
   #child: Child | undefined;
 
@@ -36,8 +37,10 @@ export class Havrrp implements AsyncDisposable {
     return havrrp;
   }
 
-  constructor(host: Host, yaml: string) {
+  /** @param realTime scheduled as the unit file has it: before everything else on a busy machine */
+  constructor(host: Host, yaml: string, { realTime = false }: { readonly realTime?: boolean } = {}) {
     this.host = host;
+    this.#realTime = realTime;
     this.#directory = temporaryDirectory(host.name);
     mkdirSync(join(this.#directory, 'run'));
     this.configure(yaml);
@@ -87,7 +90,11 @@ export class Havrrp implements AsyncDisposable {
   /** Starts the daemon; resolves when it answers on its control socket.
    *  @throws Error with what it said when it ends instead */
   async start(): Promise<void> {
-    const child = await this.host.start(process.execPath, [program, 'run', '--config', this.configFile]);
+    const daemon = [process.execPath, program, 'run', '--config', this.configFile];
+    const [command = '', ...args] = this.#realTime
+      ? ['chrt', '--rr', '--reset-on-fork', '10', ...daemon]
+      : daemon;
+    const child = await this.host.start(command, args);
     this.#child = child;
     child.lines.onItem(({ text }) => this.#log.push(text));
     await this.#listening(child);
