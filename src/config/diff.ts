@@ -1,5 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { AddressConfig, Config, GroupConfig, InstanceConfig } from './config.ts';
+import type {
+  AddressConfig,
+  Config,
+  GroupConfig,
+  InstanceConfig,
+  RouteConfig,
+  RuleConfig,
+} from './config.ts';
 import { formatDuration } from './duration.ts';
 
 /** What to do so that a daemon of one configuration serves another; what is not named stays as it is. Remove before you
@@ -14,13 +21,19 @@ export interface ConfigPlan {
   readonly needRestart: readonly RestartKey[];
 }
 
-export type LiveKey = 'node' | 'log.level';
+/** `startup_delay` is for the time after the next boot. */
+export type LiveKey = 'node' | 'log.level' | 'startup_delay';
 export type RestartKey = 'metrics.listen' | 'control.group' | 'runtime_directory' | 'state_directory';
+
+/** What a group says for itself, by its keys in the file; what it says for its instances is told with these. */
+export type GroupKey = 'preempt' | 'takeover' | 'track' | 'conntrackd' | 'hooks' | 'routes' | 'rules';
 
 export interface GroupChange {
   readonly name: string;
+  readonly old: GroupConfig;
   readonly next: GroupConfig;
-  readonly preemptChanged: boolean;
+  /** What differs in the group's own settings. */
+  readonly settings: readonly GroupKey[];
   readonly removed: readonly InstanceConfig[];
   /** Another VRID, interface or protocol: other Virtual Routers under the same name. */
   readonly replaced: readonly InstanceChange[];
@@ -39,12 +52,22 @@ export interface InstanceChange {
 const liveKeys: readonly (readonly [LiveKey, keyof Config])[] = [
   ['node', 'node'],
   ['log.level', 'logLevel'],
+  ['startup_delay', 'startupDelayMs'],
 ];
 const restartKeys: readonly (readonly [RestartKey, keyof Config])[] = [
   ['metrics.listen', 'metricsListen'],
   ['control.group', 'controlGroup'],
   ['runtime_directory', 'runtimeDirectory'],
   ['state_directory', 'stateDirectory'],
+];
+const groupKeys: readonly (readonly [GroupKey, ...(keyof GroupConfig)[]])[] = [
+  ['preempt', 'preempt', 'preemptDelayMs'],
+  ['takeover', 'takeover'],
+  ['track', 'track'],
+  ['conntrackd', 'conntrackd'],
+  ['hooks', 'hooks'],
+  ['routes', 'routes'],
+  ['rules', 'rules'],
 ];
 const identity: readonly (keyof InstanceConfig)[] = ['interface', 'vrid', 'protocol'];
 const instanceKeys: readonly (keyof InstanceConfig)[] = [
@@ -80,8 +103,11 @@ function diffGroup(old: GroupConfig, next: GroupConfig): GroupChange {
   const isReplaced = ({ keys }: InstanceChange): boolean => keys.some((key) => identity.includes(key));
   return {
     name: next.name,
+    old,
     next,
-    preemptChanged: old.preempt !== next.preempt,
+    settings: groupKeys
+      .filter(([, ...fields]) => fields.some((field) => !isDeepStrictEqual(old[field], next[field])))
+      .map(([key]) => key),
     removed,
     replaced: changes.filter(isReplaced),
     changed: changes.filter((change) => !isReplaced(change)),
@@ -90,8 +116,8 @@ function diffGroup(old: GroupConfig, next: GroupConfig): GroupChange {
 }
 
 function changesSomething(change: GroupChange): boolean {
-  const { preemptChanged, removed, replaced, changed, added } = change;
-  return preemptChanged || [removed, replaced, changed, added].some(({ length }) => length > 0);
+  const { settings, removed, replaced, changed, added } = change;
+  return [settings, removed, replaced, changed, added].some(({ length }) => length > 0);
 }
 
 function matchByName<Item extends { readonly name: string }>(
@@ -125,9 +151,9 @@ export function describePlan(plan: ConfigPlan): string[] {
 }
 
 function describeGroup(change: GroupChange): string[] {
-  const { name, next, preemptChanged, removed, replaced, changed, added } = change;
+  const { name, settings, removed, replaced, changed, added } = change;
   const lines = [
-    ...(preemptChanged ? [`preempt ${String(!next.preempt)} -> ${String(next.preempt)}`] : []),
+    ...settings.map((key) => describeSetting(key, change)),
     ...removed.map((instance) => `instance ${instance.name}: removed`),
     ...replaced.map(
       ({ old, next: now }) =>
@@ -139,6 +165,90 @@ function describeGroup(change: GroupChange): string[] {
     ...added.map((instance) => `instance ${instance.name}: added, ${describeRouter(instance)}`),
   ];
   return lines.map((line) => `group ${name}: ${line}`);
+}
+
+function describeSetting(key: GroupKey, { old, next }: GroupChange): string {
+  switch (key) {
+    case 'preempt':
+      return `preempt ${preemptText(old)} -> ${preemptText(next)}`;
+    case 'takeover':
+      return `takeover ${old.takeover} -> ${next.takeover}`;
+    case 'track':
+      return `track ${describeItems(old.track, next.track, ({ name }) => name)}`;
+    case 'conntrackd':
+      if (old.conntrackd === undefined || next.conntrackd === undefined) {
+        return `conntrackd ${old.conntrackd === undefined ? 'off -> on' : 'on -> off'}`;
+      }
+      return 'conntrackd with other settings';
+    case 'hooks': {
+      const { commands: before } = old.hooks;
+      const { commands: after } = next.hooks;
+      const texts = (commands: typeof before): string[] =>
+        Object.entries(commands).flatMap(([hook, list]) => list.map((argv) => `${hook} ${argv.join(' ')}`));
+      return `hooks ${describeItems(texts(before), texts(after), (text) => text)}`;
+    }
+    case 'routes':
+      return `routes ${describeItems(old.routes, next.routes, routeText)}`;
+    case 'rules':
+      return `rules ${describeItems(old.rules, next.rules, ruleText)}`;
+  }
+}
+
+function preemptText({ preempt, preemptDelayMs }: GroupConfig): string {
+  return preemptDelayMs > 0 ? formatDuration(preemptDelayMs) : String(preempt);
+}
+
+/** `+ping 203.0.113.254, -interface eth3, tcp 192.0.2.1:443 with other settings` */
+function describeItems<Item>(
+  old: readonly Item[],
+  next: readonly Item[],
+  nameOf: (item: Item) => string,
+): string {
+  const before = new Map(old.map((item) => [nameOf(item), item]));
+  const after = new Map(next.map((item) => [nameOf(item), item]));
+  const changes = [
+    ...[...after.keys()].filter((name) => !before.has(name)).map((name) => `+${name}`),
+    ...[...before.keys()].filter((name) => !after.has(name)).map((name) => `-${name}`),
+    ...[...after]
+      .filter(([name, item]) => before.has(name) && !isDeepStrictEqual(before.get(name), item))
+      .map(([name]) => `${name} with other settings`),
+  ];
+  return changes.length === 0 ? 'in another order or with other settings' : changes.join(', ');
+}
+
+/** As `ip route` has it. */
+function routeText({ to, via, interface: link, source, table, metric, onlink }: RouteConfig): string {
+  return joined([
+    `${to.address}/${to.prefixLength}`,
+    pair('via', via),
+    pair('dev', link),
+    pair('src', source),
+    pair('table', table),
+    pair('metric', metric),
+    onlink ? 'onlink' : undefined,
+  ]);
+}
+
+/** As `ip rule` has it. */
+function ruleText({ family, from, to, fwmark, iif, oif, table, preference }: RuleConfig): string {
+  return joined([
+    family === 'ipv6' ? '-6' : undefined,
+    pair('preference', preference),
+    pair('from', from && `${from.address}/${from.prefixLength}`),
+    pair('to', to && `${to.address}/${to.prefixLength}`),
+    pair('fwmark', fwmark && `0x${fwmark.mark.toString(16)}/0x${fwmark.mask.toString(16)}`),
+    pair('iif', iif),
+    pair('oif', oif),
+    pair('table', table),
+  ]);
+}
+
+function pair(word: string, value: string | number | undefined): string | undefined {
+  return value === undefined ? undefined : `${word} ${value}`;
+}
+
+function joined(words: readonly (string | undefined)[]): string {
+  return words.filter((word) => word !== undefined).join(' ');
 }
 
 function describeRouter(instance: InstanceConfig): string {

@@ -1,9 +1,6 @@
 import * as z from 'zod/mini';
-import { canonicalAddress } from '../protocol/address.ts';
 import { durationPattern, formatDuration, parseDuration } from './duration.ts';
 import { eitherOf } from './suggest.ts';
-import { parseVirtualAddress } from './virtual-address.ts';
-import type { VirtualAddress } from './virtual-address.ts';
 
 /** What a key may hold. */
 export interface Kind<Value> {
@@ -64,10 +61,50 @@ export function addressLabel(): Kind<string> {
   return { holds, schema: schema.check(...atMost(15, 'is too long for a label')) };
 }
 
-export function directory(longest: number): Kind<string> {
-  const { schema } = text('', /^\//, 'is no absolute path');
+/** A file or a directory. */
+export function absolutePath(longest: number = longestPath): Kind<string> {
+  const { schema } = text('', /^\/[^\0]*$/, 'is no absolute path');
   const holds = `an absolute path of at most ${longest} octets`;
   return { holds, schema: schema.check(...atMost(longest, 'is too long')) };
+}
+
+/** PATH_MAX without the NUL. */
+const longestPath = 4095;
+
+/** A program that is started as it is, or looked for where programs are. */
+export function programName(): Kind<string> {
+  const holds = 'the name of a program, or an absolute path';
+  return text(holds, /^(\/[^\0]*|[^\0/]+)$/, 'is neither a name nor an absolute path');
+}
+
+/** What a process is known by: its name, or the absolute path of its program. */
+export function processName(): Kind<string> {
+  const holds = 'the name of a process as ps shows it, or the absolute path of its program';
+  return text(holds, /^(\/[^\0]*|[^\0/]+)$/, 'is neither a name nor an absolute path');
+}
+
+/** An argument of a program; the kernel ends it at the first NUL. */
+export function argument(): Kind<string> {
+  return text('text', /^[^\0]*$/, 'holds a NUL character');
+}
+
+/** A program and its arguments, as a list. */
+export function argumentList(example: string): Kind<string[]> {
+  return { holds: `a list such as ${example}`, schema: z.array(argument().schema).check(z.minLength(1)) };
+}
+
+/** One list of a program and its arguments, or several. */
+export function argumentLists(example: string): Kind<string[] | string[][]> {
+  const one = argumentList(example);
+  const schema = z.union([one.schema, z.array(one.schema).check(z.minLength(1))]);
+  return { holds: `${one.holds}, or a list of such lists`, schema };
+}
+
+/** The name of a tracker stands beside that of the operator, as the source of a demotion. */
+export function trackerName(): Kind<string> {
+  const { schema } = text('', /^(?! )[^\u0000-\u001f\u007f-\u009f\u2028\u2029]{1,64}(?<! )$/, 'is no name');
+  const free = z.refine((value) => value !== 'operator', "is what the operator's demotion is called");
+  return { holds: '1 to 64 characters, other than operator', schema: schema.check(free) };
 }
 
 /** A limit in octets; JSON Schema can only say characters. */
@@ -93,37 +130,30 @@ export function duration(low: number, high: number, step: number = 1): Kind<numb
   return { holds, schema: z.pipe(written, read) };
 }
 
-/** `ADDR/LEN`, fit for a Virtual Router. */
-export function virtualAddress(): Kind<VirtualAddress> {
-  const written = z.string('is not text').check(z.meta({ pattern: '^[0-9A-Fa-f:.]+/[0-9]{1,3}$' }));
-  const read = z.transform((value: string, context) => {
-    const parsed = parseVirtualAddress(value);
-    return 'what' in parsed ? refuse(context, value, parsed.what, parsed.fix) : parsed;
-  });
-  return { holds: 'ADDRESS/LENGTH, such as 203.0.113.1/24', schema: z.pipe(written, read) };
+/** One word, or what another kind holds. */
+export function wordOr<const Word extends string, Value>(word: Word, other: Kind<Value>): Kind<Word | Value> {
+  return {
+    holds: `${word}, or ${other.holds}`,
+    schema: z.union([z.literal(word), other.schema], lastObjection),
+  };
 }
 
-/** `HOST:PORT`, an IPv6 host in brackets. */
-export function listener(): Kind<{ readonly host: string; readonly port: number }> {
-  const holds = 'HOST:PORT, such as 127.0.0.1:9112 or "[::1]:9112"';
-  const pattern = /^(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.-]+):([0-9]{1,5})$/;
-  const written = z.string('is not text').check(z.regex(pattern, 'is no HOST:PORT'));
-  const read = z.transform((value: string, context) => {
-    const [, bracketed = '', digits] = pattern.exec(value) ?? [];
-    const host = bracketed.replace(/^\[|\]$/g, '');
-    // What looks like an address has to be one: a resolver would search for a host of that name.
-    if (/^[0-9.]+$|:/.test(host) && canonicalAddress(host) === undefined) {
-      return refuse(context, value, 'holds no IP address');
-    }
-    const port = Number(digits);
-    if (port < 1 || port > 65535) return refuse(context, value, 'has no port', 'use a port from 1 to 65535');
-    return { host, port };
-  });
-  return { holds, schema: z.pipe(written, read) };
+/** true, false, or what another kind holds. */
+export function yesNoOr<Value>(other: Kind<Value>): Kind<boolean | Value> {
+  return {
+    holds: `true, false, or ${other.holds}`,
+    schema: z.union([z.boolean(), other.schema], lastObjection),
+  };
 }
+
+/** Of a union, what its last member objects to. */
+const lastObjection = {
+  error: (issue: { readonly errors?: readonly (readonly { readonly message: string }[])[] }): string =>
+    issue.errors?.at(-1)?.[0]?.message ?? 'is wrong',
+};
 
 /** Adds a complaint of our own; without a fix the reader says what the key holds. */
-function refuse(context: z.core.ParsePayload, input: unknown, message: string, fix?: string): never {
+export function refuse(context: z.core.ParsePayload, input: unknown, message: string, fix?: string): never {
   context.issues.push({ code: 'custom', message, input, params: { fix } });
   return z.NEVER;
 }

@@ -2,7 +2,23 @@ import { isUtf8 } from 'node:buffer';
 import { open } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { ConfigError } from '../errors.ts';
-import type { Config, GarpConfig, GroupConfig, InstanceConfig } from './config.ts';
+import type { Complaint } from '../errors.ts';
+import type {
+  Config,
+  ConntrackdConfig,
+  GarpConfig,
+  GroupConfig,
+  InstanceConfig,
+  RouteConfig,
+  RuleConfig,
+} from './config.ts';
+import { conntrackdKeys } from './group-schema.ts';
+import { checkProgram } from './program-file.ts';
+import { readHooks } from './read-hooks.ts';
+import type { PlacedProgram } from './read-hooks.ts';
+import { checkRoutes, checkRules, readRoutes, readRules } from './read-routing.ts';
+import type { Placed } from './read-routing.ts';
+import { readTrackers } from './read-trackers.ts';
 import { Reader } from './reader.ts';
 import type { Entry, Section } from './reader.ts';
 import { checkAddress, checkAdvertised, checkOwners, checkVrids, orderAddresses, scopeOf } from './rules.ts';
@@ -20,25 +36,56 @@ import {
 } from './schema.ts';
 import { maxOctets, parseYaml } from './yaml-text.ts';
 
-/** Reads a configuration from YAML text.
+/** Reads a configuration from YAML text. Whether the programs it names may be run is another question: `checkConfig`.
  *  @param file how complaints name it
  *  @throws ConfigError with every complaint, in the order of the file */
 export function loadConfig(text: string, file: string): Config {
+  return parseConfig(text, file).config;
+}
+
+/** The same, and looks at the programs on this host that it names.
+ *  @throws ConfigError also where one of them cannot be run, or could be exchanged by others than root */
+export async function checkConfig(text: string, file: string): Promise<Config> {
+  const { config, programs, place } = parseConfig(text, file);
+  const complaints: Complaint[] = [];
+  const known = new Set<string>();
+  for (const { path, at } of programs) {
+    if (known.has(path)) continue;
+    known.add(path);
+    const complaint = await checkProgram(path);
+    if (complaint !== undefined) complaints.push({ where: place(at), ...complaint });
+  }
+  if (complaints.length > 0) throw new ConfigError(complaints);
+  return config;
+}
+
+/** Reads a configuration file, and looks at the programs it names unless it is said that none will be run.
+ *  @throws ConfigError also when it cannot be read */
+export async function readConfig(
+  file: string,
+  { withPrograms = true }: { readonly withPrograms?: boolean } = {},
+): Promise<Config> {
+  const text = await readText(file);
+  return withPrograms ? await checkConfig(text, file) : loadConfig(text, file);
+}
+
+interface ParsedConfig {
+  readonly config: Config;
+  /** In the order of the file. */
+  readonly programs: readonly PlacedProgram[];
+  readonly place: (at: number) => string;
+}
+
+function parseConfig(text: string, file: string): ParsedConfig {
   const tree = parseYaml(text, file);
   if (tree.root === undefined) {
     const fix = 'describe at least one group, as the files in docs/examples do';
     throw new ConfigError([{ where: tree.place(0), what: 'the file is empty', fix }]);
   }
   const reader = new Reader(tree);
-  const config = readTop(reader, file);
+  const { config, programs } = readTop(reader, file);
   reader.finish();
-  return config;
-}
-
-/** Reads a configuration file.
- *  @throws ConfigError also when it cannot be read */
-export async function readConfig(file: string): Promise<Config> {
-  return loadConfig(await readText(file), file);
+  return { config, programs: programs.toSorted((left, right) => left.at - right.at), place: tree.place };
 }
 
 const noSuchFile = { what: 'there is no such file', fix: 'write it, or name another with --config' };
@@ -81,7 +128,7 @@ async function readOctets(file: string): Promise<Buffer> {
   }
 }
 
-function readTop(reader: Reader, file: string): Config {
+function readTop(reader: Reader, file: string): Pick<ParsedConfig, 'config' | 'programs'> {
   const top = reader.section(reader.root(), topKeys, 'the file');
   reader.refuseUnfit(top);
   const metrics = reader.find(top, 'metrics');
@@ -93,7 +140,15 @@ function readTop(reader: Reader, file: string): Config {
   const instances = readGroups.flatMap((group) => group.instances);
   checkVrids(reader, instances);
   checkOwners(reader, instances);
-  return {
+  checkRoutes(
+    reader,
+    readGroups.flatMap(({ routes }) => routes),
+  );
+  checkRules(
+    reader,
+    readGroups.flatMap(({ rules }) => rules),
+  );
+  const config: Config = {
     file,
     node: reader.get(top, 'node') ?? hostname(),
     runtimeDirectory: reader.get(top, 'runtime_directory'),
@@ -101,13 +156,18 @@ function readTop(reader: Reader, file: string): Config {
     metricsListen: metrics && reader.get(reader.section(metrics, metricsKeys, 'metrics'), 'listen'),
     controlGroup: control && reader.get(reader.section(control, controlKeys, 'control'), 'group'),
     logLevel: reader.get(reader.section(log, logKeys, 'log'), 'level'),
-    groups: readGroups.map(({ config }) => config),
+    startupDelayMs: reader.get(top, 'startup_delay'),
+    groups: readGroups.map((group) => group.config),
   };
+  return { config, programs: readGroups.flatMap(({ programs }) => programs) };
 }
 
 interface ReadGroup {
   readonly config: GroupConfig;
   readonly instances: readonly PlacedInstance[];
+  readonly routes: readonly Placed<RouteConfig>[];
+  readonly rules: readonly Placed<RuleConfig>[];
+  readonly programs: readonly PlacedProgram[];
 }
 
 /** What a group says for those of its instances that do not say it themselves. */
@@ -117,7 +177,6 @@ function readGroup(reader: Reader, entry: Entry): ReadGroup {
   const group = reader.section(entry, groupKeys, `group ${entry.name}`);
   const spoken = reader.word(group.entries.get('protocol')) ?? 'vrrp3';
   reader.refuseUnfit(group, spoken);
-  reader.get(group, 'takeover');
   reader.get(group, 'virtual_mac');
   const inherited: Inherited = {
     priority: reader.get(group, 'priority'),
@@ -131,12 +190,41 @@ function readGroup(reader: Reader, entry: Entry): ReadGroup {
   const instances = named.map((member) =>
     readInstance(reader, member, { group: entry.name, spoken, inherited }),
   );
+  const preempt = reader.get(group, 'preempt');
+  const track = readTrackers(reader, group);
+  const hooks = readHooks(reader, group);
+  const routes = readRoutes(reader, group);
+  const addresses = instances.flatMap((instance) => instance.addresses);
+  const used = new Set([...addresses, ...routes].map(({ config: { family } }) => family));
+  const rules = readRules(reader, group, used);
   const config: GroupConfig = {
     name: entry.name,
-    preempt: reader.get(group, 'preempt'),
+    preempt: preempt !== false,
+    preemptDelayMs: typeof preempt === 'number' ? preempt : 0,
+    takeover: reader.get(group, 'takeover'),
+    track: track.config,
+    conntrackd: readConntrackd(reader, group),
+    hooks: hooks.config,
+    routes: routes.map((route) => route.config),
+    rules: rules.map((rule) => rule.config),
     instances: instances.map((instance) => instance.config),
   };
-  return { config, instances };
+  return { config, instances, routes, rules, programs: [...track.programs, ...hooks.programs] };
+}
+
+/** `true` is all of its defaults. */
+function readConntrackd(reader: Reader, group: Section<typeof groupKeys>): ConntrackdConfig | undefined {
+  const entry = reader.find(group, 'conntrackd');
+  if (entry === undefined) return undefined;
+  const isMapping = reader.isMapping(entry);
+  if (!isMapping && reader.read(entry, groupKeys.conntrackd) !== true) return undefined;
+  const conntrackd = reader.section(isMapping ? entry : undefined, conntrackdKeys, 'conntrackd');
+  return {
+    config: reader.get(conntrackd, 'config'),
+    binary: reader.get(conntrackd, 'binary'),
+    commitTimeoutMs: reader.get(conntrackd, 'commit_timeout'),
+    holdUntilSyncedMs: reader.get(conntrackd, 'hold_until_synced'),
+  };
 }
 
 function readGroupGarp(reader: Reader, group: Section<typeof groupKeys>): GarpConfig {

@@ -2,8 +2,9 @@ import { isMap, isNode, isScalar, isSeq } from 'yaml';
 import type { Node } from 'yaml';
 import type * as z from 'zod/mini';
 import { ConfigError } from '../errors.ts';
-import { levels, nameKey, protocols } from './schema.ts';
-import type { DefaultKey, Key, Keys } from './schema.ts';
+import { protocols } from './keys.ts';
+import type { DefaultKey, Key, Keys } from './keys.ts';
+import { levels, nameKey } from './schema.ts';
 import { eitherOf, nearest } from './suggest.ts';
 import type { Tree } from './yaml-text.ts';
 
@@ -47,6 +48,11 @@ export class Reader {
 
   complain(at: number, what: string, fix: string): void {
     this.#complaints.push({ at, what, fix });
+  }
+
+  /** So many complaints there are: for what is compared with others only where it is right by itself. */
+  get complaintCount(): number {
+    return this.#complaints.length;
   }
 
   /** @throws ConfigError with all complaints so far, in the order of the file */
@@ -145,6 +151,11 @@ export class Reader {
   /** Is the value a mapping? */
   isMapping(entry: Entry): boolean {
     return isMap(this.#resolved(entry));
+  }
+
+  /** Is the value a list? */
+  isList(entry: Entry): boolean {
+    return isSeq(this.#resolved(entry));
   }
 
   /** A word as it stands in the file, whether right or wrong. */

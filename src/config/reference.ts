@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
-import { levels, objectOf, topKeys } from './schema.ts';
-import type { Key } from './schema.ts';
+import { objectOf } from './keys.ts';
+import type { Key } from './keys.ts';
+import { levels, topKeys } from './schema.ts';
 
 /** The JSON Schema of the file for editors, draft 2020-12. It knows each key by itself; `havrrp check` also knows what
  *  must fit together. */

@@ -27,7 +27,7 @@ export interface PlacedInstance {
 /** Count IPvX Addr is one octet (RFC 9568 5.2.5). */
 const maxAdvertised = 255;
 
-const familyName: Readonly<Record<Family, string>> = { ipv4: 'IPv4', ipv6: 'IPv6' };
+export const familyName: Readonly<Record<Family, string>> = { ipv4: 'IPv4', ipv6: 'IPv6' };
 
 /** Puts the address first among those of IPv6 that RFC 9568 5.2.9 wants there: a link-local address of the instance's own
  *  link. Where the file lists one further down, it moves: no other order is legal, and nothing else is lost. Where it lists

@@ -1,73 +1,25 @@
 import * as z from 'zod/mini';
-import type { AddressConfig, Config, InstanceConfig } from './config.ts';
+import type { AddressConfig, Config, GroupConfig, InstanceConfig } from './config.ts';
+import { conntrackdKeys, hooksKeys, routeKeys, ruleKeys, trackKeys } from './group-schema.ts';
+import { listOf, mapping, mappingByName, notYet, objectOf } from './keys.ts';
+import type { DefaultKey, Key, Keys } from './keys.ts';
 import {
+  absolutePath,
   addressLabel,
   always,
-  directory,
   duration,
   interfaceName,
-  listener,
   oneOf,
   plainName,
   unixGroup,
-  virtualAddress,
   wholeNumber,
+  yesNoOr,
   yesOrNo,
 } from './kinds.ts';
-import type { Kind } from './kinds.ts';
-import type { VirtualAddress } from './virtual-address.ts';
+import { hostAndPort, virtualAddress } from './net-kinds.ts';
+import type { Prefix } from './prefix.ts';
 
-export type Protocol = 'vrrp3' | 'vrrp2' | 'carp';
-
-export const protocols: readonly Protocol[] = ['vrrp3', 'vrrp2', 'carp'];
-
-/** One key of the file, all there is to say about it. */
-export interface Key<Value> extends Kind<Value> {
-  readonly meaning: string;
-  readonly required?: true;
-  /** What holds where the key is absent, as it would stand in the file. */
-  readonly default?: string | number | boolean;
-  /** The same in words, where it is no constant. */
-  readonly otherwise?: string;
-  /** The protocols that know the key; all of them, unless it says so. */
-  readonly protocols?: readonly Protocol[];
-  /** Named by the interface, but not built yet: refused. */
-  readonly built?: false;
-}
-
-/** A key that always has a value. */
-export interface DefaultKey<Value> extends Key<Value> {
-  readonly default: string | number | boolean;
-}
-
-export type Keys = Readonly<Record<string, Key<unknown>>>;
-
-function notYet(meaning: string, of: readonly Protocol[] = protocols): Key<never> {
-  return { meaning, protocols: of, holds: '', schema: z.never(), built: false };
-}
-
-function mapping(keys: Keys): Kind<unknown> {
-  return { holds: 'a mapping', schema: objectOf(keys) };
-}
-
-function mappingByName(keys: Keys): Kind<unknown> {
-  return {
-    holds: 'a mapping of names',
-    schema: z.record(z.string().check(z.regex(/^[A-Za-z0-9_.-]{1,64}$/)), objectOf(keys)),
-  };
-}
-
-/** The zod schema of a mapping, with descriptions and defaults: what the JSON Schema for editors is made from. */
-export function objectOf(keys: Keys): z.ZodMiniType {
-  const shape = Object.entries(keys).map(([name, key]): [string, z.ZodMiniType] => {
-    const described = key.schema.check(
-      z.describe(key.built === false ? `Not supported yet: ${key.meaning}` : key.meaning),
-    );
-    if (key.default !== undefined) return [name, z.prefault(described, key.default)];
-    return [name, key.required === true ? described : z.optional(described)];
-  });
-  return z.strictObject(Object.fromEntries(shape));
-}
+/** Keys of the top level, of groups, of their instances and addresses; what else a group may have is in `group-schema.ts`. */
 
 const hour = 3_600_000;
 
@@ -75,7 +27,7 @@ const hour = 3_600_000;
 export const nameKey: Key<string> = { meaning: 'name of a group or an instance', ...plainName() };
 
 export const addressKeys: {
-  readonly address: Key<VirtualAddress>;
+  readonly address: Key<Prefix>;
   readonly interface: Key<string>;
   readonly advertise: DefaultKey<boolean>;
   readonly label: Key<string>;
@@ -202,13 +154,18 @@ export const instanceKeys: {
 export const groupKeys: {
   readonly instances: Key<unknown>;
   readonly priority: DefaultKey<number>;
-  readonly preempt: DefaultKey<boolean>;
-  readonly takeover: DefaultKey<'all'>;
+  readonly preempt: DefaultKey<boolean | number>;
+  readonly takeover: DefaultKey<GroupConfig['takeover']>;
   readonly interval: DefaultKey<number>;
   readonly protocol: DefaultKey<InstanceConfig['protocol']>;
   readonly checksum: DefaultKey<InstanceConfig['checksum']>;
   readonly garp: Key<unknown>;
   readonly virtual_mac: DefaultKey<false>;
+  readonly track: Key<unknown>;
+  readonly conntrackd: Key<unknown>;
+  readonly hooks: Key<unknown>;
+  readonly routes: Key<unknown>;
+  readonly rules: Key<unknown>;
 } & Keys = {
   instances: {
     meaning: 'the Virtual Routers that move together, by name',
@@ -217,15 +174,14 @@ export const groupKeys: {
   },
   priority: { ...shared.priority, default: 100 },
   preempt: {
-    meaning: 'take over from a master of lower priority',
-    ...yesOrNo(),
-    later: duration(0, 24 * hour).schema,
+    meaning: 'take over from a master of lower priority: at once, never, or after this time',
+    ...yesNoOr(duration(0, 24 * hour)),
     default: true,
   },
   takeover: {
-    meaning: '`all`: every member must have lost its master',
-    ...oneOf('all'),
-    later: z.enum(['any']),
+    meaning:
+      '`all`: every member must have lost its master; `any`: one is enough, unless another hears a better master',
+    ...oneOf('all', 'any'),
     default: 'all',
   },
   interval: { ...shared.interval, default: '1s' },
@@ -233,18 +189,23 @@ export const groupKeys: {
   checksum: { ...shared.checksum, default: 'auto' },
   garp: { meaning: garpMeaning, ...mapping(groupGarpKeys), otherwise: 'see there' },
   virtual_mac: { ...shared.virtual_mac, default: false },
-  routes: notYet('routes that are present while master'),
-  rules: notYet('routing rules that are present while master'),
-  track: notYet('what is watched and demotes the group'),
-  conntrackd: notYet('take the session table over through conntrackd'),
-  hooks: notYet('programs to run on transitions'),
+  track: { meaning: 'what is watched and demotes the group', ...listOf(trackKeys), otherwise: 'nothing' },
+  conntrackd: {
+    meaning: 'take the session table over through conntrackd; a mapping does, and says more',
+    holds: 'true, false, or a mapping',
+    schema: z.union([z.boolean(), objectOf(conntrackdKeys)], 'is neither true nor false'),
+    otherwise: '`false`',
+  },
+  hooks: { meaning: 'programs to run on transitions', ...mapping(hooksKeys), otherwise: 'none' },
+  routes: { meaning: 'routes that are present while master', ...listOf(routeKeys), otherwise: 'none' },
+  rules: { meaning: 'routing rules that are present while master', ...listOf(ruleKeys), otherwise: 'none' },
   ...sharedNotYet,
 };
 
 export const metricsKeys: { readonly listen: Key<{ readonly host: string; readonly port: number }> } = {
   listen: {
     meaning: 'read-only TCP listener for `/metrics` and `/v1/status`',
-    ...listener(),
+    ...hostAndPort('127.0.0.1:9112', '[::1]:9112'),
     required: true,
   },
 };
@@ -269,25 +230,30 @@ export const topKeys: {
   readonly metrics: Key<unknown>;
   readonly control: Key<unknown>;
   readonly log: Key<unknown>;
+  readonly startup_delay: DefaultKey<number>;
 } & Keys = {
   groups: { meaning: 'the failover groups, by name', ...mappingByName(groupKeys), required: true },
   node: { meaning: 'name shown in status, logs and hooks', ...plainName(), otherwise: 'the host name' },
   // sun_path holds 107 octets, `/control.sock` is 13 of them (unix(7)).
   runtime_directory: {
     meaning: 'control socket `control.sock` and run state',
-    ...directory(94),
+    ...absolutePath(94),
     default: '/run/havrrp',
   },
   state_directory: {
     meaning: 'what survives a reboot, such as persistent demotion',
-    ...directory(1024),
+    ...absolutePath(1024),
     default: '/var/lib/havrrp',
   },
   metrics: { meaning: 'metrics over TCP', ...mapping(metricsKeys), otherwise: 'off' },
   control: { meaning: 'access to the control socket', ...mapping(controlKeys), otherwise: 'root alone' },
   log: { meaning: 'what the daemon says', ...mapping(logKeys), otherwise: 'see there' },
+  startup_delay: {
+    meaning: 'hold every group in backup this long after the host has booted',
+    ...duration(0, hour),
+    default: 0,
+  },
   peers: notYet('the authenticated channel to the other nodes'),
-  startup_delay: notYet('hold every group in backup this long after boot'),
 };
 
 /** Every mapping of the file: what tables of keys list, and where a misplaced key belongs. */
@@ -301,4 +267,9 @@ export const levels: readonly { readonly path: string; readonly keys: Keys }[] =
   { path: 'groups.<group>.instances.<instance>', keys: instanceKeys },
   { path: 'groups.<group>.instances.<instance>.garp', keys: instanceGarpKeys },
   { path: 'groups.<group>.instances.<instance>.addresses[]', keys: addressKeys },
+  { path: 'groups.<group>.track[]', keys: trackKeys },
+  { path: 'groups.<group>.conntrackd', keys: conntrackdKeys },
+  { path: 'groups.<group>.hooks', keys: hooksKeys },
+  { path: 'groups.<group>.routes[]', keys: routeKeys },
+  { path: 'groups.<group>.rules[]', keys: ruleKeys },
 ];

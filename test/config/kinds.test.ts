@@ -2,7 +2,10 @@ import fc from 'fast-check';
 import t from 'tap';
 import { formatDuration, parseDuration } from '../../src/config/duration.ts';
 import { eitherOf, nearest } from '../../src/config/suggest.ts';
-import { parseVirtualAddress } from '../../src/config/virtual-address.ts';
+import { firewallMark } from '../../src/config/net-kinds.ts';
+import { parsePrefix } from '../../src/config/prefix.ts';
+import { parseHostAddress, parseVirtualAddress } from '../../src/config/virtual-address.ts';
+import { formatAddress } from '../../src/protocol/address.ts';
 
 void t.test('durations', async (t) => {
   const rows: [string | number, number | undefined][] = [
@@ -120,6 +123,94 @@ void t.test('an IPv4 address is refused by /LEN exactly when its host bits are a
       },
     ),
   );
+});
+
+void t.test('networks', async (t) => {
+  const good = [
+    '0.0.0.0/0',
+    '10.0.0.0/8',
+    '10.1.2.3/32',
+    '203.0.113.128/25',
+    '::/0',
+    '2001:db8::/32',
+    '2001:db8::1/128',
+  ];
+  for (const text of good) {
+    const [address, length] = text.split('/');
+    t.match(parsePrefix(text), { address, prefixLength: Number(length) }, text);
+  }
+  const bad: [string, RegExp][] = [
+    ['10.0.0.1/8', /has host bits/],
+    ['203.0.113.1/0', /has host bits/],
+    ['2001:db8::1/127', /has host bits/],
+    ['10.0.0.0', /has no prefix length/],
+    ['10.0.0.0/33', /has no prefix length from 0 to 32/],
+    ['fe80::%eth0/64', /has a zone/],
+    ['default', /is no IP address/],
+  ];
+  for (const [text, reason] of bad) {
+    const refusal = parsePrefix(text);
+    t.match('what' in refusal ? refusal.what : 'accepted', reason, text);
+  }
+});
+
+void t.test(
+  'a network is refused exactly when a bit after its prefix is set, with what was meant',
+  async () => {
+    const bytes = fc.oneof(
+      fc.uint8Array({ minLength: 4, maxLength: 4 }),
+      fc.uint8Array({ minLength: 16, maxLength: 16 }),
+    );
+    fc.assert(
+      fc.property(bytes, fc.nat(128), (octets, bits) => {
+        const length = Math.min(bits, octets.length * 8);
+        const binary = [...octets].map((octet) => octet.toString(2).padStart(8, '0')).join('');
+        const text = `${formatAddress(octets)}/${length}`;
+        const parsed = parsePrefix(text);
+        if (!binary.slice(length).includes('1')) return !('what' in parsed);
+        const [, meant = ''] = 'what' in parsed ? (/^write ([^,]+),/.exec(parsed.fix) ?? []) : [];
+        return !('what' in parsePrefix(meant)) && meant.endsWith(`/${length}`);
+      }),
+    );
+  },
+);
+
+void t.test('addresses of hosts', async (t) => {
+  t.equal(parseHostAddress('2001:DB8:0::1'), '2001:db8::1');
+  t.equal(parseHostAddress('203.0.113.0'), '203.0.113.0', 'whether it is a network is not known here');
+  const bad: [string, RegExp][] = [
+    ['203.0.113.1/24', /has a prefix length/],
+    ['fe80::1%eth0', /has a zone/],
+    ['gateway', /is no IP address/],
+    ['0.0.0.0', /is the unspecified address/],
+    ['::1', /is the loopback address/],
+    ['ff02::1', /is a multicast address/],
+    ['::ffff:192.0.2.1', /is an IPv4-mapped address/],
+  ];
+  for (const [text, reason] of bad) {
+    const refusal = parseHostAddress(text);
+    t.match(typeof refusal === 'string' ? 'accepted' : refusal.what, reason, text);
+  }
+});
+
+void t.test('firewall marks', async (t) => {
+  const rows: [string | number, { mark: number; mask: number } | undefined][] = [
+    [1, { mark: 1, mask: 0xffff_ffff }],
+    ['0x1', { mark: 1, mask: 0xffff_ffff }],
+    ['0x80000000/0xf0000000', { mark: 0x8000_0000, mask: 0xf000_0000 }],
+    ['0/0xff', { mark: 0, mask: 255 }],
+    [0xffff_ffff, { mark: 0xffff_ffff, mask: 0xffff_ffff }],
+    ['1/2', undefined],
+    ['1/0', undefined],
+    ['010', undefined],
+    ['0x100000000', undefined],
+    [2 ** 32, undefined],
+    [-1, undefined],
+    [1.5, undefined],
+    ['', undefined],
+  ];
+  for (const [text, mark] of rows)
+    t.strictSame(firewallMark().schema.safeParse(text).data, mark, String(text));
 });
 
 void t.test('the nearest word', async (t) => {

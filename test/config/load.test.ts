@@ -16,10 +16,18 @@ void t.test('the smallest file has every default', async (t) => {
     metricsListen: undefined,
     controlGroup: undefined,
     logLevel: 'info',
+    startupDelayMs: 0,
     groups: [
       {
         name: 'edge',
         preempt: true,
+        preemptDelayMs: 0,
+        takeover: 'all',
+        track: [],
+        conntrackd: undefined,
+        hooks: { commands: { master: [], backup: [], fault: [], stop: [], any: [] }, timeoutMs: 30_000 },
+        routes: [],
+        rules: [],
         instances: [
           {
             name: 'wan',
@@ -57,11 +65,12 @@ state_directory: /tmp/state
 metrics: { listen: '[::1]:9112' }
 control: { group: adm }
 log: { level: debug }
+startup_delay: 90
 groups:
   edge:
     priority: 200
     preempt: false
-    takeover: all
+    takeover: any
     interval: 0.07
     protocol: vrrp3
     checksum: rfc9568
@@ -87,9 +96,10 @@ groups:
     metricsListen: { host: '::1', port: 9112 },
     controlGroup: 'adm',
     logLevel: 'debug',
+    startupDelayMs: 90_000,
   });
   const [group] = config.groups;
-  t.equal(group?.preempt, false);
+  t.match(group, { preempt: false, preemptDelayMs: 0, takeover: 'any' });
   t.strictSame(
     group?.instances.map(({ name }) => name),
     ['2nd', '1'],
@@ -154,15 +164,17 @@ void t.test('an IPv6 list starts with a link-local address (RFC 9568 5.2.9)', as
   );
 });
 
-void t.test('a file with nearly every mistake, as a whole', async (t) => {
+void t.test('files with nearly every mistake, as a whole', async (t) => {
   const fixture = (name: string): Promise<string> => readFile(join('test/config/fixtures', name), 'utf8');
-  const text = await fixture('mistakes.yaml');
-  try {
-    loadConfig(text, 'mistakes.yaml');
-    t.fail('it loads');
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    t.strictSame(printed(error), (await fixture('mistakes.txt')).trimEnd().split('\n'));
+  for (const name of ['mistakes', 'mistakes-of-groups']) {
+    const text = await fixture(`${name}.yaml`);
+    try {
+      loadConfig(text, `${name}.yaml`);
+      t.fail(`${name} loads`);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      t.strictSame(printed(error), (await fixture(`${name}.txt`)).trimEnd().split('\n'), name);
+    }
   }
 });
 

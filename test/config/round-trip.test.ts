@@ -12,6 +12,7 @@ import type {
 import { familiesOf } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { isLinkLocal, virtualLinkLocal } from '../../src/protocol/address.ts';
+import { anyGroupSettings, fileOfGroupSettings, written } from './any-group.ts';
 
 /** Any configuration there is, as the daemon would get it. The n-th instance has its own interface and networks. */
 const plainName = fc.stringMatching(/^[A-Za-z0-9_.-]{1,64}$/);
@@ -106,23 +107,21 @@ const config: fc.Arbitrary<Config> = fc
         'fatal',
         'silent',
       ),
+      startupDelayMs: fc.integer({ min: 0, max: 3_600_000 }),
       groups: fc.tuple(
-        ...groupNames.map((name, g): fc.Arbitrary<GroupConfig> =>
-          fc.record({
-            name: fc.constant(name),
-            preempt: fc.boolean(),
-            instances: fc.tuple(
-              ...instanceNames.map((own, i) =>
-                instance(g * 3 + i).map((rest): InstanceConfig => ({ name: own, ...rest })),
-              ),
+        ...groupNames.map((name, g): fc.Arbitrary<GroupConfig> => {
+          const instances = fc.tuple(
+            ...instanceNames.map((own, i) =>
+              instance(g * 3 + i).map((rest): InstanceConfig => ({ name: own, ...rest })),
             ),
-          }),
-        ),
+          );
+          return fc
+            .tuple(anyGroupSettings(g), instances)
+            .map(([settings, members]) => ({ name, ...settings, instances: members }));
+        }),
       ),
     }),
   );
-
-const seconds = (ms: number): string | number => (ms % 20 === 0 ? ms / 1000 : `${ms}ms`);
 
 /** The same in the words of the file. Every second thing that need not be said is not said. */
 function fileOf(config: Config): unknown {
@@ -140,11 +139,12 @@ function fileOf(config: Config): unknown {
       },
     }),
     log: { level: config.logLevel },
+    ...(config.startupDelayMs === 0 ? {} : { startup_delay: written(config.startupDelayMs) }),
     groups: new Map(
-      config.groups.map(({ name, preempt, instances }) => [
+      config.groups.map(({ name, instances, ...settings }) => [
         name,
         {
-          ...(preempt ? {} : { preempt }),
+          ...fileOfGroupSettings(settings),
           ...(instances.length === 1 && { priority: instances[0]?.priority }),
           instances: new Map(
             instances.map((each) => [each.name, fileOfInstance(each, instances.length === 1)]),
@@ -162,13 +162,13 @@ function fileOfInstance(instance: InstanceConfig, isPriorityInherited: boolean):
     interface: link,
     vrid,
     ...(isPriorityInherited ? {} : { priority: instance.priority }),
-    interval: seconds(instance.intervalMs),
+    interval: written(instance.intervalMs),
     ...(instance.checksum === 'auto' ? {} : { checksum: instance.checksum }),
     garp: {
       repeat: frames.repeat,
-      delay: seconds(frames.delayMs),
-      refresh: seconds(frames.refreshMs),
-      interval: seconds(frames.intervalMs),
+      delay: written(frames.delayMs),
+      refresh: written(frames.refreshMs),
+      interval: written(frames.intervalMs),
     },
     addresses: list.filter((address) => !automatic(address)).map((address) => fileOfAddress(address, link)),
   };
