@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { parseDuration } from '../config/duration.ts';
-import { loadConfig, readConfig } from '../config/load.ts';
+import { checkConfig, readConfig } from '../config/load.ts';
 import { maxOctets } from '../config/yaml-text.ts';
 import { demote, followEvents, getStatus, promote, reload } from '../control/client.ts';
 import type { DemoteReply, DemoteRequest, GroupStatus, Status } from '../control/messages.ts';
@@ -184,7 +184,7 @@ async function readInput(stdin: AsyncIterable<Buffer | string>): Promise<string>
 
 async function checkFile(file: string, io: CommandIo): Promise<void> {
   const name = file === '-' ? '<stdin>' : file;
-  if (file === '-') loadConfig(await readInput(io.stdin), name);
+  if (file === '-') await checkConfig(await readInput(io.stdin), name);
   else await readConfig(file);
   io.stdout.write(`${name}: the configuration is good\n`);
 }

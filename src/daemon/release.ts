@@ -44,7 +44,7 @@ export async function release(
   file: string,
   runtimeDirectory: string | undefined,
 ): Promise<readonly string[]> {
-  const config = await readConfig(file).catch((error: unknown) => {
+  const config = await readConfig(file, { withPrograms: false }).catch((error: unknown) => {
     // It may be the very reason why the daemon died: what it left is in the run state.
     if (error instanceof ConfigError) return undefined;
     throw error;

@@ -166,6 +166,11 @@ t.test('check', async (t) => {
   for (const line of lines) t.match(line, /bad\.yaml:5:[0-9]+: /);
   t.match(await finish(start('check', '-'), goodConfig), { exit: 0, stdout: /^<stdin>: / });
   t.match(await finish(start('check', '-'), broken), { exit: 2, stderr: /^<stdin>:5:[0-9]+: / });
+  const hooked = goodConfig.replace('    instances', '    hooks: { any: [/nowhere/tool] }\n    instances');
+  t.match(await finish(start('check', '-'), hooked), {
+    exit: 2,
+    stderr: /^<stdin>:4:20: there is no program \/nowhere\/tool/,
+  });
   t.match(await havrrp('check', join(directory, 'none.yaml')), {
     exit: 2,
     stderr: /none\.yaml: there is no such file/,
