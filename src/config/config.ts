@@ -1,5 +1,4 @@
 import { type Family, families } from '../protocol/address.ts';
-import type { Prefix } from './prefix.ts';
 
 /** A checked configuration: every default filled in, every duration in milliseconds, every address canonical. What a
  *  key means and may hold is in `schema.ts`; this is what the daemon works with. */
@@ -122,8 +121,8 @@ export interface HooksConfig {
 
 export interface RouteConfig {
   readonly family: Family;
-  /** 0.0.0.0/0 or ::/0 for `default`. */
-  readonly to: Prefix;
+  /** `ADDR/LEN`, canonical and without host bits; 0.0.0.0/0 or ::/0 for `default`. */
+  readonly to: string;
   readonly via: string | undefined;
   /** At least one of `via` and `interface` is there. */
   readonly interface: string | undefined;
@@ -138,9 +137,9 @@ export interface RouteConfig {
 /** A rule of policy routing, for one family. */
 export interface RuleConfig {
   readonly family: Family;
-  /** undefined: any, also where the file has a prefix of length 0. */
-  readonly from: Prefix | undefined;
-  readonly to: Prefix | undefined;
+  /** `ADDR/LEN`, canonical and without host bits; undefined: any, also where the file has a prefix of length 0. */
+  readonly from: string | undefined;
+  readonly to: string | undefined;
   readonly fwmark: FirewallMark | undefined;
   readonly iif: string | undefined;
   readonly oif: string | undefined;
@@ -148,9 +147,9 @@ export interface RuleConfig {
   readonly preference: number;
 }
 
-/** Matches what carries `mark` in the bits of `mask`; both are 32 bits without sign. */
+/** Matches the marks that are `value` in the bits of `mask`; both are 32 bits without sign. */
 export interface FirewallMark {
-  readonly mark: number;
+  readonly value: number;
   readonly mask: number;
 }
 

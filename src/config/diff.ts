@@ -219,7 +219,7 @@ function describeItems<Item>(
 /** As `ip route` has it. */
 function routeText({ to, via, interface: link, source, table, metric, onlink }: RouteConfig): string {
   return joined([
-    `${to.address}/${to.prefixLength}`,
+    to,
     pair('via', via),
     pair('dev', link),
     pair('src', source),
@@ -234,9 +234,9 @@ function ruleText({ family, from, to, fwmark, iif, oif, table, preference }: Rul
   return joined([
     family === 'ipv6' ? '-6' : undefined,
     pair('preference', preference),
-    pair('from', from && `${from.address}/${from.prefixLength}`),
-    pair('to', to && `${to.address}/${to.prefixLength}`),
-    pair('fwmark', fwmark && `0x${fwmark.mark.toString(16)}/0x${fwmark.mask.toString(16)}`),
+    pair('from', from),
+    pair('to', to),
+    pair('fwmark', fwmark && `0x${fwmark.value.toString(16)}/0x${fwmark.mask.toString(16)}`),
     pair('iif', iif),
     pair('oif', oif),
     pair('table', table),

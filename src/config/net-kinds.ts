@@ -104,17 +104,17 @@ export function firewallMark(): Kind<FirewallMark> {
   const pattern = /^(0x[0-9a-fA-F]{1,8}|0|[1-9][0-9]{0,9})(?:\/(0x[0-9a-fA-F]{1,8}|0|[1-9][0-9]{0,9}))?$/;
   const worded = z.string().check(z.regex(pattern, 'is no mark'));
   const written = z.union([worded, z.int().check(z.minimum(0, 'is out of range'))], 'is no mark');
-  const read = z.transform((value: string | number, context): FirewallMark => {
-    const [, mark, mask = String(allBits)] = pattern.exec(String(value)) ?? [];
-    const read = { mark: Number(mark), mask: Number(mask) };
-    if (!(read.mark <= allBits && read.mask <= allBits)) return refuse(context, value, 'is out of range');
-    if (read.mask === 0) {
-      return refuse(context, value, 'has a mask without bits', 'write the bits to look at, such as 0x1/0xff');
+  const read = z.transform((text: string | number, context): FirewallMark => {
+    const [, bits, bitsToLookAt = String(allBits)] = pattern.exec(String(text)) ?? [];
+    const [value, mask] = [Number(bits), Number(bitsToLookAt)];
+    if (!(value <= allBits && mask <= allBits)) return refuse(context, text, 'is out of range');
+    if (mask === 0) {
+      return refuse(context, text, 'has a mask without bits', 'write the bits to look at, such as 0x1/0xff');
     }
-    if ((read.mark & ~read.mask) !== 0) {
-      return refuse(context, value, 'has bits that its mask has not: nothing ever matches', 'widen the mask');
+    if ((value & ~mask) !== 0) {
+      return refuse(context, text, 'has bits that its mask has not: nothing ever matches', 'widen the mask');
     }
-    return read;
+    return { value, mask };
   });
   return { holds: 'MARK or MARK/MASK of 32 bits, such as 0x1/0xff', schema: z.pipe(written, read) };
 }

@@ -9,6 +9,11 @@ export interface Prefix {
   readonly prefixLength: number;
 }
 
+/** @returns `203.0.113.0/24` */
+export function formatPrefix({ address, prefixLength }: Prefix): string {
+  return `${address}/${prefixLength}`;
+}
+
 /** Why a text is refused: `what` continues a sentence that starts with the text. */
 export interface Refusal {
   readonly what: string;

@@ -2,6 +2,7 @@ import { families, familyOf, isLinkLocal } from '../protocol/address.ts';
 import type { Family } from '../protocol/address.ts';
 import type { RouteConfig, RuleConfig } from './config.ts';
 import { mainTable, routeKeys, ruleKeys } from './group-schema.ts';
+import { formatPrefix } from './prefix.ts';
 import type { Prefix } from './prefix.ts';
 import type { Entry, Reader, Section } from './reader.ts';
 import { familyName } from './rules.ts';
@@ -13,10 +14,7 @@ export interface Placed<Config> {
   readonly at: number;
 }
 
-const anywhere: Readonly<Record<Family, Prefix>> = {
-  ipv4: { family: 'ipv4', address: '0.0.0.0', prefixLength: 0 },
-  ipv6: { family: 'ipv6', address: '::', prefixLength: 0 },
-};
+const anywhere: Readonly<Record<Family, string>> = { ipv4: '0.0.0.0/0', ipv6: '::/0' };
 
 /** IP6_RT_PRIO_USER: what the kernel makes of an IPv6 route without a metric. */
 const defaultMetric: Readonly<Record<Family, number>> = { ipv4: 0, ipv6: 1024 };
@@ -41,7 +39,7 @@ function readRoute(reader: Reader, entry: Entry): Placed<RouteConfig> | undefine
   const metric = reader.get(route, 'metric');
   checkWay(reader, route, via);
   if (to === undefined) return undefined;
-  const family = to === 'default' ? familyOf(via ?? source ?? anywhere.ipv4.address) : to.family;
+  const family = to === 'default' ? familyOf(via ?? source ?? anywhere.ipv4) : to.family;
   if (metric === 0 && family === 'ipv6') {
     const at = route.entries.get('metric')?.at ?? route.at;
     reader.complain(at, 'metric 0 on an IPv6 route', 'use 1 and up: the kernel makes 1024 of 0');
@@ -49,14 +47,14 @@ function readRoute(reader: Reader, entry: Entry): Placed<RouteConfig> | undefine
   for (const name of ['via', 'source'] as const) {
     const address = name === 'via' ? via : source;
     if (address === undefined || familyOf(address) === family) continue;
-    const by = to === 'default' ? `via ${via ?? ''}` : `to ${to.address}/${to.prefixLength}`;
+    const by = to === 'default' ? `via ${via ?? ''}` : `to ${formatPrefix(to)}`;
     const what = `${name} ${address} is an ${familyName[familyOf(address)]} address, ${by} is ${familyName[family]}`;
     reader.complain(route.entries.get(name)?.at ?? route.at, what, 'use addresses of one family');
   }
   if (reader.complaintCount > before) return undefined;
   const config: RouteConfig = {
     family,
-    to: to === 'default' ? anywhere[family] : to,
+    to: to === 'default' ? anywhere[family] : formatPrefix(to),
     via,
     source,
     ...rest,
@@ -119,7 +117,7 @@ function readRule(reader: Reader, entry: Entry, used: ReadonlySet<Family>): Plac
   const own = from?.family ?? to?.family;
   const inFamilies = own === undefined ? families.filter((each) => used.has(each)) : [own];
   return inFamilies.map((family) => ({
-    config: { family, from: narrowed(from), to: narrowed(to), ...rest, table: tableNumber(table) },
+    config: { family, from: network(from), to: network(to), ...rest, table: tableNumber(table) },
     at: rule.at,
   }));
 }
@@ -129,15 +127,15 @@ function tableNumber(table: number | 'main'): number {
 }
 
 /** A prefix of length 0 says the family and nothing else. */
-function narrowed(prefix: Prefix | undefined): Prefix | undefined {
-  return prefix?.prefixLength === 0 ? undefined : prefix;
+function network(prefix: Prefix | undefined): string | undefined {
+  return prefix === undefined || prefix.prefixLength === 0 ? undefined : formatPrefix(prefix);
 }
 
 /** No two routes to one network with one metric in one table: the kernel takes the second for the first. */
 export function checkRoutes(reader: Reader, routes: readonly Placed<RouteConfig>[]): void {
   refuseSecond(reader, routes, ({ to, table, metric }) => ({
-    key: `${to.address}/${to.prefixLength} ${table} ${metric}`,
-    what: `a route to ${to.address}/${to.prefixLength} in table ${table} with metric ${metric}`,
+    key: `${to} ${table} ${metric}`,
+    what: `a route to ${to} in table ${table} with metric ${metric}`,
     fix: 'keep one, or give it another metric',
   }));
 }

@@ -9,7 +9,6 @@ import type {
   TrackerConfig,
   TrackerTarget,
 } from '../../src/config/config.ts';
-import type { Prefix } from '../../src/config/prefix.ts';
 import type { Family } from '../../src/protocol/address.ts';
 
 /** Any settings a group may have beside its instances, as the daemon would get them, and the same in the words of the file. */
@@ -20,6 +19,7 @@ const link = fc.constantFrom('eth0', 'bond0.100', 'ppp1');
 const path = fc.constantFrom('/usr/bin/tool', '/a b/c: d', '/x');
 const duration = fc.integer({ min: 100, max: 3_600_000 });
 const family = fc.constantFrom<Family>('ipv4', 'ipv6');
+const anywhere: Readonly<Record<Family, string>> = { ipv4: '0.0.0.0/0', ipv6: '::/0' };
 const u32 = fc.integer({ min: 1, max: 0xffff_ffff });
 
 const command = fc
@@ -85,26 +85,19 @@ const hooks: fc.Arbitrary<HooksConfig> = fc.record({
   timeoutMs: duration,
 });
 
-function network(of: Family): fc.Arbitrary<Prefix> {
-  return fc.integer({ min: 0, max: 255 }).map((octet) => ({
-    family: of,
-    address: of === 'ipv4' ? `10.${octet}.0.0` : `2001:db8:${(octet + 1).toString(16)}::`,
-    prefixLength: of === 'ipv4' ? 16 : 48,
-  }));
+function network(of: Family): fc.Arbitrary<string> {
+  return fc
+    .integer({ min: 0, max: 255 })
+    .map((octet) => (of === 'ipv4' ? `10.${octet}.0.0/16` : `2001:db8:${(octet + 1).toString(16)}::/48`));
 }
 
 /** @param n another one for each route: no two are the same */
 function route(n: number): fc.Arbitrary<RouteConfig> {
   const hosts = { ipv4: ['203.0.113.254', '10.0.0.1'], ipv6: ['2001:db8::1', 'fe80::1'] };
-  const whole = (of: Family): Prefix => ({
-    family: of,
-    address: of === 'ipv4' ? '0.0.0.0' : '::',
-    prefixLength: 0,
-  });
   return family.chain((of) =>
     fc.record({
       family: fc.constant(of),
-      to: fc.oneof(network(of), fc.constant(whole(of))),
+      to: fc.oneof(network(of), fc.constant(anywhere[of])),
       via: fc.option(fc.constantFrom(...hosts[of]), { nil: undefined }),
       interface: link,
       source: fc.option(fc.constantFrom(...hosts[of]), { nil: undefined }),
@@ -116,7 +109,7 @@ function route(n: number): fc.Arbitrary<RouteConfig> {
 }
 
 function rule(n: number): fc.Arbitrary<RuleConfig> {
-  const mark = fc.tuple(u32, u32).map(([bits, mask]) => ({ mark: (bits & mask) >>> 0, mask }));
+  const mark = fc.tuple(u32, u32).map(([bits, mask]) => ({ value: (bits & mask) >>> 0, mask }));
   return family.chain((of) =>
     fc.record({
       family: fc.constant(of),
@@ -218,12 +211,10 @@ function fileOfCommands(all: HooksConfig['commands']): Record<string, unknown> {
   return Object.fromEntries(said.map((name) => [name, all[name].length === 1 ? all[name][0] : all[name]]));
 }
 
-const text = ({ address, prefixLength }: Prefix): string => `${address}/${prefixLength}`;
-
 function fileOfRoute({ to, via, interface: name, source, table, metric, onlink }: RouteConfig): unknown {
-  const isDefault = to.prefixLength === 0 && via !== undefined;
+  const isDefault = to.endsWith('/0') && via !== undefined;
   return {
-    to: isDefault ? 'default' : text(to),
+    to: isDefault ? 'default' : to,
     ...(via && { via }),
     interface: name,
     ...(source && { source }),
@@ -234,11 +225,10 @@ function fileOfRoute({ to, via, interface: name, source, table, metric, onlink }
 }
 
 function fileOfRule({ family: of, from, to, fwmark, iif, oif, table, preference }: RuleConfig): unknown {
-  const any = of === 'ipv4' ? '0.0.0.0/0' : '::/0';
   return {
-    ...(from ? { from: text(from) } : to ? {} : { from: any }),
-    ...(to && { to: text(to) }),
-    ...(fwmark && { fwmark: `${fwmark.mark}/0x${fwmark.mask.toString(16)}` }),
+    ...(from ? { from } : to ? {} : { from: anywhere[of] }),
+    ...(to && { to }),
+    ...(fwmark && { fwmark: `${fwmark.value}/0x${fwmark.mask.toString(16)}` }),
     ...(iif && { iif }),
     ...(oif && { oif }),
     table,

@@ -154,7 +154,7 @@ void t.test('routes: family, table, metric', async (t) => {
       - { to: 192.0.2.7/32, via: 10.0.0.254, interface: eth0, source: 10.0.0.1, table: main, onlink: true }`);
   const texts = routes.map(
     ({ family, to, via, interface: link, source, table, metric, onlink }) =>
-      `${family} ${to.address}/${to.prefixLength} ${via ?? '-'} ${link ?? '-'} ${source ?? '-'} ${table} ${metric}${onlink ? ' onlink' : ''}`,
+      `${family} ${to} ${via ?? '-'} ${link ?? '-'} ${source ?? '-'} ${table} ${metric}${onlink ? ' onlink' : ''}`,
   );
   t.strictSame(texts, [
     'ipv4 0.0.0.0/0 10.0.0.254 - - 254 0',
@@ -171,9 +171,9 @@ void t.test('rules: one for each family they are for', async (t) => {
     load(settings, list).rules.map(({ family, from, to, fwmark, iif, oif, table, preference }) =>
       [
         family,
-        from && `from ${from.address}/${from.prefixLength}`,
-        to && `to ${to.address}/${to.prefixLength}`,
-        fwmark && `mark ${fwmark.mark}/${fwmark.mask}`,
+        from && `from ${from}`,
+        to && `to ${to}`,
+        fwmark && `mark ${fwmark.value}/${fwmark.mask}`,
         iif && `iif ${iif}`,
         oif && `oif ${oif}`,
         `table ${table} preference ${preference}`,

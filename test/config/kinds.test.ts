@@ -194,12 +194,12 @@ void t.test('addresses of hosts', async (t) => {
 });
 
 void t.test('firewall marks', async (t) => {
-  const rows: [string | number, { mark: number; mask: number } | undefined][] = [
-    [1, { mark: 1, mask: 0xffff_ffff }],
-    ['0x1', { mark: 1, mask: 0xffff_ffff }],
-    ['0x80000000/0xf0000000', { mark: 0x8000_0000, mask: 0xf000_0000 }],
-    ['0/0xff', { mark: 0, mask: 255 }],
-    [0xffff_ffff, { mark: 0xffff_ffff, mask: 0xffff_ffff }],
+  const rows: [string | number, { value: number; mask: number } | undefined][] = [
+    [1, { value: 1, mask: 0xffff_ffff }],
+    ['0x1', { value: 1, mask: 0xffff_ffff }],
+    ['0x80000000/0xf0000000', { value: 0x8000_0000, mask: 0xf000_0000 }],
+    ['0/0xff', { value: 0, mask: 255 }],
+    [0xffff_ffff, { value: 0xffff_ffff, mask: 0xffff_ffff }],
     ['1/2', undefined],
     ['1/0', undefined],
     ['010', undefined],
