@@ -1,21 +1,47 @@
 import { KernelError } from '../errors.ts';
-import { type Mirror, emptyMirror, hear, hearDump, subjectOf } from './mirror.ts';
+import { type Family, families } from '../protocol/address.ts';
+import {
+  type Mirror,
+  type News,
+  emptyMirror,
+  hear,
+  hearDump,
+  interfaceOf,
+  noNews,
+  isStale,
+} from './mirror.ts';
 import type { Native } from './native.ts';
 import { type Answer, Netlink, type Request } from './netlink.ts';
+import { routingFilter } from './routing-filter.ts';
+import { dumpRoutes, dumpRules } from './routing-messages.ts';
+import { ourRoutingProtocol, routeKey, ruleKey } from './routing-mirror.ts';
 import { type Message, dumpAddresses, dumpLinks } from './rtnetlink-messages.ts';
 
-// RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR
-const groups = [1, 5, 9];
+// RTNLGRP_LINK; _IFADDR, _ROUTE and _RULE of RTNLGRP_IPV4 and of RTNLGRP_IPV6
+const groups = [1, 5, 7, 8, 9, 11, 19];
 
 const lookAttempts = 10;
 const blindRetryMs = 1000;
 
 const links: Request = { command: dumpLinks(), operation: 'list', target: 'links' };
 const addresses: Request = { command: dumpAddresses(), operation: 'list', target: 'addresses' };
+/** A kernel without IPv6, or without policy routing, refuses some of these: there it has none. */
+const routing: readonly Request[] = families.flatMap((family) => [
+  { command: dumpRoutes(family, ourRoutingProtocol), operation: 'list', target: `${family} routes` },
+  { command: dumpRules(family), operation: 'list', target: `${family} rules` },
+]);
+
+export interface WhatIsNew {
+  /** By name: the links, or their addresses. One that is gone has none. */
+  readonly interfaces: ReadonlySet<string>;
+  readonly anyInterface: boolean;
+  /** The routes and rules somebody touched: ours, or what may stand in their place. */
+  readonly keys: ReadonlySet<string>;
+}
 
 export interface TablesHandlers {
-  /** News of these interfaces, before what is queued behind the news is read. */
-  readonly onNews: (interfaces: ReadonlySet<string>) => void;
+  /** Before what is queued behind the news is read. */
+  readonly onNews: (news: WhatIsNew) => void;
   /** Something changed. Once in a turn of the loop. */
   readonly onChange: () => void;
   /** News were lost, and everything was looked at again: anything may be different. */
@@ -24,7 +50,8 @@ export interface TablesHandlers {
   readonly onBlind: (error: KernelError) => void;
 }
 
-/** The kernel's tables of links and addresses: dumped once, then kept up by news, and dumped again when news were lost. */
+/** The kernel's tables of links and addresses, and of our routes and rules: dumped once, then kept up by news, and dumped
+ *  again when news were lost. */
 export class KernelTables {
   readonly mirror: Mirror = emptyMirror();
   readonly #netlink: Netlink;
@@ -32,7 +59,7 @@ export class KernelTables {
   #looking = true;
   #blindness: KernelError | undefined;
   /** While a dump is under way: what was heard of since it was asked for. */
-  #news: Set<string> | undefined;
+  #news: News | undefined;
   #changed = false;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
@@ -44,6 +71,12 @@ export class KernelTables {
       onRead: () => this.#tell(),
       onLost: () => void this.#lookAgain(),
     });
+    this.listenTo([]);
+  }
+
+  /** Hears of what others do to routes like these, too. */
+  listenTo(routes: Parameters<typeof routingFilter>[0]): void {
+    this.#netlink.filter(routingFilter(routes));
   }
 
   /** @throws KernelError when they cannot be read */
@@ -87,30 +120,43 @@ export class KernelTables {
 
   /** Reads the IPv6 addresses of an interface. The kernel sends word of a new one only when its duplicate address detection
    *  has come to it, after the answer to the request, even where there is none to be made. */
-  async readIpv6(interfaceIndex: number): Promise<void> {
+  readIpv6(interfaceIndex: number): Promise<void> {
+    return this.#read({ ...addresses, command: dumpAddresses({ family: 'ipv6', interfaceIndex }) });
+  }
+
+  /** Reads our routes of one table. */
+  readRoutes(family: Family, table: number): Promise<void> {
+    const command = dumpRoutes(family, ourRoutingProtocol, table);
+    return this.#read({ command, operation: 'list', target: `${family} routes` });
+  }
+
+  async #read(request: Request): Promise<void> {
     // One dump at a time; and a look shows everything.
     if (!this.inSight) return;
-    const news = (this.#news = new Set());
-    const command = dumpAddresses({ family: 'ipv6', interfaceIndex });
-    const { messages } = await this.#netlink.dump({ ...addresses, command });
+    const news = (this.#news = noNews());
+    const { messages } = await this.#netlink.dump(request);
     if (!this.inSight) return;
     this.#news = undefined;
-    this.#hear(messages.filter((message) => !news.has(subjectOf(message)?.key ?? '')));
+    this.#hear(messages.filter((message) => !isStale(message, news)));
     this.#tell();
   }
 
   #hear(messages: readonly Message[]): void {
     const interfaces = new Set<string>();
+    const keys = new Set<string>();
+    let anyInterface = false;
     for (const message of messages) {
-      const subject = subjectOf(message);
-      if (subject === undefined) continue;
-      this.#news?.add(subject.key);
-      if (!hear(this.mirror, message)) continue;
-      this.#changed = true;
-      const link = this.mirror.links.get(subject.interfaceIndex);
-      if (link !== undefined) interfaces.add(link.name);
+      const isNew = hear(this.mirror, message, this.#news);
+      this.#changed ||= isNew;
+      if (message.type === 'route') keys.add(routeKey(message.route));
+      else if (message.type === 'rule') keys.add(ruleKey(message.rule));
+      else if (isNew) {
+        anyInterface = true;
+        const name = this.mirror.links.get(interfaceOf(message) ?? -1)?.name;
+        if (name !== undefined) interfaces.add(name);
+      }
     }
-    if (interfaces.size > 0) this.#handlers.onNews(interfaces);
+    if (anyInterface || keys.size > 0) this.#handlers.onNews({ interfaces, anyInterface, keys });
   }
 
   #tell(): void {
@@ -151,14 +197,18 @@ export class KernelTables {
         if (error instanceof KernelError) return error;
         throw error;
       }
-      const news = (this.#news = new Set());
-      const linkDump = await this.#netlink.dump(links);
-      if (linkDump.result === 'refused') return linkDump.error;
-      const addressDump = await this.#netlink.dump(addresses);
-      if (addressDump.result === 'refused') return addressDump.error;
+      const news = (this.#news = noNews());
+      const dump: Message[] = [];
+      let lost = false;
+      for (const request of [links, addresses, ...routing]) {
+        const answer = await this.#netlink.dump(request);
+        if (answer.result === 'refused' && !routing.includes(request)) return answer.error;
+        lost ||= answer.result === 'lost';
+        dump.push(...answer.messages);
+      }
       // The last of the dumps may have been read together with the end of the socket.
-      if (linkDump.result === 'lost' || addressDump.result === 'lost' || !this.#netlink.isOpen) continue;
-      hearDump(this.mirror, [...linkDump.messages, ...addressDump.messages], news);
+      if (lost || !this.#netlink.isOpen) continue;
+      hearDump(this.mirror, dump, news);
       this.#news = undefined;
       return undefined;
     }

@@ -1,6 +1,19 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Family } from '../protocol/address.ts';
 import {
+  type Loss,
+  type Routing,
+  emptyRouting,
+  hearRoute,
+  hearRule,
+  isOurs,
+  loseRoutes,
+  routeKey,
+  ruleKey,
+  withoutAddress,
+  withoutLink,
+} from './routing-mirror.ts';
+import {
   type AddressMessage,
   type LinkMessage,
   type Message,
@@ -9,7 +22,8 @@ import {
   scopeNumber,
 } from './rtnetlink-messages.ts';
 
-/** What the kernel has, as its messages tell it: the links and addresses of this network namespace. Pure. */
+/** What the kernel has, as its messages tell it: the links and addresses of this network namespace, and our routes and
+ *  rules. Pure. */
 
 /** IFA_PROTO of the addresses havrrp configures: VRRP's and CARP's protocol number. It is how a daemon that was killed
  *  and restarted knows its own addresses from those of the administrator; no registry assigns these values, the kernel
@@ -48,7 +62,7 @@ export interface InterfaceAddress {
 
 const operState = { unknown: 0, up: 6 } as const;
 
-export interface Mirror {
+export interface Mirror extends Routing {
   readonly links: Map<number, Link>;
   readonly indexes: Map<string, number>;
   /** By interface index, then by `addressKey`. */
@@ -56,7 +70,7 @@ export interface Mirror {
 }
 
 export function emptyMirror(): Mirror {
-  return { links: new Map(), indexes: new Map(), addresses: new Map() };
+  return { links: new Map(), indexes: new Map(), addresses: new Map(), ...emptyRouting() };
 }
 
 /** What makes an address one of its interface's: the kernel takes the same IPv4 address twice with different lengths. */
@@ -132,22 +146,92 @@ function hearAddress(mirror: Mirror, message: AddressMessage, gone: boolean): bo
   return true;
 }
 
-/** Takes in what one message tells.
- *  @returns whether it told anything new */
-export function hear(mirror: Mirror, message: Message): boolean {
-  if (message.type === 'link') return hearLink(mirror, message.link, message.gone);
-  if (message.type === 'address') return hearAddress(mirror, message.address, message.gone);
+function hasIpv4(mirror: Mirror, index: number): boolean {
+  for (const { family } of mirror.addresses.get(index)?.values() ?? []) if (family === 'ipv4') return true;
   return false;
 }
 
-/** What a message is about: one link, or one address of a link.
+function hasAddress(mirror: Mirror, address: string): boolean {
+  for (const each of mirror.addresses.values())
+    for (const has of each.values()) if (has.address === address) return true;
+  return false;
+}
+
+/** What becomes of routes by what a message has told of a link or an address. */
+function lossBy(mirror: Mirror, message: Message): Loss | undefined {
+  if (message.type === 'link') {
+    const { index } = message.link;
+    return mirror.links.get(index)?.adminUp === true ? undefined : withoutLink(index);
+  }
+  if (message.type !== 'address' || !message.gone) return undefined;
+  const { interfaceIndex, family, address } = message.address;
+  const unnumbered = family === 'ipv4' && !hasIpv4(mirror, interfaceIndex);
+  return withoutAddress(
+    hasAddress(mirror, address) ? undefined : address,
+    unnumbered ? interfaceIndex : undefined,
+  );
+}
+
+/** What was heard since a dump was asked for: it is at least as new as the dump, whose parts are put together while the tables
+ *  change, and wins. */
+export interface News {
+  readonly subjects: Set<string>;
+  readonly losses: Loss[];
+}
+
+export function noNews(): News {
+  return { subjects: new Set(), losses: [] };
+}
+
+/** @returns whether a part of a dump tells less than what was heard since */
+export function isStale(message: Message, { subjects, losses }: News): boolean {
+  if (subjects.has(subjectOf(message) ?? '')) return true;
+  return message.type === 'route' && losses.some((loss) => loss(message.route) !== message.route);
+}
+
+/** Takes in what one message tells.
+ *  @param news where to note it, while a dump is under way
+ *  @returns whether it told anything new */
+export function hear(mirror: Mirror, message: Message, news?: News): boolean {
+  const subject = subjectOf(message);
+  if (subject !== undefined) news?.subjects.add(subject);
+  if (message.type === 'route') return hearRoute(mirror, message.route, message);
+  if (message.type === 'rule') return hearRule(mirror, message.rule, message.gone);
+  if (message.type !== 'link' && message.type !== 'address') return false;
+  const isNew =
+    message.type === 'link'
+      ? hearLink(mirror, message.link, message.gone)
+      : hearAddress(mirror, message.address, message.gone);
+  if (news === undefined && mirror.routes.size === 0) return isNew;
+  const loss = lossBy(mirror, message);
+  if (loss === undefined) return isNew;
+  news?.losses.push(loss);
+  return loseRoutes(mirror, loss) || isNew;
+}
+
+/** What a message is about: a link, an address of a link, a route or a rule of ours.
  *  @returns undefined for anything else */
-export function subjectOf(message: Message): { key: string; interfaceIndex: number } | undefined {
-  if (message.type === 'link')
-    return { key: linkSubject(message.link.index), interfaceIndex: message.link.index };
-  if (message.type !== 'address') return undefined;
-  const { interfaceIndex, address, prefixLength, peer } = message.address;
-  return { key: addressSubject(interfaceIndex, addressKey(address, prefixLength, peer)), interfaceIndex };
+function subjectOf(message: Message): string | undefined {
+  switch (message.type) {
+    case 'link':
+      return linkSubject(message.link.index);
+    case 'address': {
+      const { interfaceIndex, address, prefixLength, peer } = message.address;
+      return addressSubject(interfaceIndex, addressKey(address, prefixLength, peer));
+    }
+    case 'route':
+      return isOurs(message.route) || message.replaces ? routeKey(message.route) : undefined;
+    case 'rule':
+      return isOurs(message.rule) ? ruleKey(message.rule) : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** @returns the index of the interface that a message about a link or an address is about */
+export function interfaceOf(message: Message): number | undefined {
+  if (message.type === 'link') return message.link.index;
+  return message.type === 'address' ? message.address.interfaceIndex : undefined;
 }
 
 function linkSubject(index: number): string {
@@ -158,19 +242,21 @@ function addressSubject(index: number, key: string): string {
   return `${index} ${key}`;
 }
 
-/** Makes the mirror what a complete dump of links and addresses says.
- *  @param news the subjects of what was heard since the dump was asked for: that is at least as new as the dump, whose
- *  parts are put together while the tables change, and wins */
-export function hearDump(mirror: Mirror, dump: readonly Message[], news: ReadonlySet<string>): void {
-  const said = new Set(news);
+/** Makes the mirror what complete dumps of links, addresses, routes and rules say, in this order.
+ *  @param news what was heard since they were asked for */
+export function hearDump(mirror: Mirror, dump: readonly Message[], news: News): void {
+  const said = new Set(news.subjects);
   for (const message of dump) {
     const subject = subjectOf(message);
-    if (subject === undefined || news.has(subject.key)) continue;
-    said.add(subject.key);
+    if (subject === undefined || isStale(message, news)) continue;
+    said.add(subject);
     hear(mirror, message);
   }
   for (const index of [...mirror.links.keys()]) if (!said.has(linkSubject(index))) forgetLink(mirror, index);
   for (const [index, addresses] of mirror.addresses) {
     for (const key of [...addresses.keys()]) if (!said.has(addressSubject(index, key))) addresses.delete(key);
+  }
+  for (const table of [mirror.routes, mirror.rules]) {
+    for (const key of [...table.keys()]) if (!said.has(key)) table.delete(key);
   }
 }

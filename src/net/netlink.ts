@@ -1,7 +1,8 @@
 import { endianness } from 'node:os';
 import { KernelError } from '../errors.ts';
 import { type Native, slot, succeed } from './native.ts';
-import { type Command, type Message, decodeMessages, encodeMessage } from './rtnetlink-messages.ts';
+import type { Command } from './netlink-attributes.ts';
+import { type Message, decodeMessages, encodeMessage } from './rtnetlink-messages.ts';
 
 /** NETLINK_ROUTE over the addon's socket: sequence numbers, answers, dumps, and what to do when the kernel had more to say
  *  than we had room for. Knows requests and answers, not what they are about.
@@ -31,6 +32,8 @@ export interface Request {
   /** For the error: `add address`, `10.0.0.1/24 on eth0`. */
   readonly operation: string;
   readonly target: string;
+  /** What a refusal means, by its symbol, where the kernel has no words of its own for it. */
+  readonly words?: Readonly<Record<string, string>>;
 }
 
 export type Answer =
@@ -91,6 +94,7 @@ export class Netlink {
   readonly #handlers: NetlinkHandlers;
   readonly #slab = new Uint8Array(slotBytes * slots);
   #fd: number | undefined;
+  #filter: Uint8Array | undefined;
   #sequence = 0;
   #pending = new Map<number, Pending>();
 
@@ -118,6 +122,8 @@ export class Netlink {
     );
     this.#fd = fd;
     try {
+      if (this.#filter !== undefined)
+        succeed(native, native.attachFilter(fd, this.#filter), 'filter', 'netlink socket');
       for (const group of this.#groups)
         succeed(native, native.netlinkJoin(fd, group), 'join', `netlink group ${group}`);
       const watching = native.watch(fd, (errno) => this.#readable(errno));
@@ -136,6 +142,14 @@ export class Netlink {
     const pending = [...this.#pending.values()];
     this.#pending.clear();
     for (const { settle } of pending) settle({ result: 'lost' });
+  }
+
+  /** Hears from now on, on this socket and those after it, only what a BPF program passes. Should the kernel refuse the program,
+   *  more is heard than needed, or what the last one passed. */
+  filter(program: Uint8Array): void {
+    if (this.#filter !== undefined && Buffer.compare(this.#filter, program) === 0) return;
+    this.#filter = program;
+    if (this.#fd !== undefined) this.#native.attachFilter(this.#fd, program);
   }
 
   /** Sends requests in one datagram. The kernel carries out all of them, whatever becomes of each, in some 40 us apiece and
@@ -223,11 +237,17 @@ export class Netlink {
     this.#handlers.onLost();
   }
 
-  #refusal({ operation, target }: Request, errno: number, detail: string | undefined): KernelError {
+  #refusal(
+    { operation, target, words: known }: Request,
+    errno: number,
+    detail: string | undefined,
+  ): KernelError {
     const code = this.#native.errnoName(errno);
-    // The kernel has words of its own for most refusals, not for this one.
+    // The kernel has words of its own for most refusals.
     const words =
-      detail ?? (code === 'EPERM' ? 'CAP_NET_ADMIN is missing: run as root, or grant it' : undefined);
+      detail ??
+      known?.[code] ??
+      (code === 'EPERM' ? 'CAP_NET_ADMIN is missing: run as root, or grant it' : undefined);
     return new KernelError({ errno, code, operation, target, ...(words !== undefined && { detail: words }) });
   }
 }

@@ -1,25 +1,35 @@
-import { endianness } from 'node:os';
 import { type Family, addressBytes, formatAddress, formatMac } from '../protocol/address.ts';
+import {
+  type Command,
+  align,
+  attribute,
+  familyNumber,
+  familyOfNumber,
+  flag,
+  littleEndian,
+  nested,
+  readAttributes,
+  readText,
+  readU32,
+  textAttribute,
+  u32,
+  viewOf,
+} from './netlink-attributes.ts';
+import {
+  type RouteMessage,
+  type RuleMessage,
+  readRoute,
+  readRule,
+  routeType,
+  ruleType,
+} from './routing-messages.ts';
 
 /** rtnetlink messages <-> plain data: links and addresses (rtnetlink(7), linux/if_link.h, linux/if_addr.h), the answers
  *  to requests, and what a request is made of. Pure; netlink is the one wire of havrrp that is in host byte order. */
 
-const littleEndian = endianness() === 'LE';
-
 // linux/netlink.h
 const messageType = { error: 2, done: 3, newLink: 16, deleteLink: 17, getLink: 18, setLink: 19 } as const;
 const addressType = { new: 20, delete: 21, get: 22 } as const;
-const flag = {
-  request: 0x01,
-  multi: 0x02,
-  ack: 0x04,
-  dumpInterrupted: 0x10,
-  capped: 0x100,
-  dump: 0x300,
-  exclusive: 0x200,
-  ackHasAttributes: 0x200,
-  create: 0x400,
-} as const;
 const errorMessageAttribute = 1; // NLMSGERR_ATTR_MSG
 
 const linkAttribute = { mac: 1, name: 3, mtu: 4, operState: 16, perFamily: 26, extMask: 29 } as const;
@@ -31,10 +41,6 @@ const promoteSecondariesKey = 20; // IPV4_DEVCONF_PROMOTE_SECONDARIES
 const headerBytes = 16;
 const linkBodyBytes = 16; // struct ifinfomsg
 const addressBodyBytes = 8; // struct ifaddrmsg
-const attributeHeaderBytes = 4;
-
-/** AF_INET and AF_INET6. */
-const familyNumber: Readonly<Record<Family, number>> = { ipv4: 2, ipv6: 10 };
 
 /** IFF_*, as far as havrrp looks at them. */
 export const linkFlag = { up: 0x1, lowerUp: 0x10000 } as const;
@@ -88,6 +94,14 @@ export interface AddressMessage {
 export type MessageBody =
   | { readonly type: 'link'; readonly gone: boolean; readonly link: LinkMessage }
   | { readonly type: 'address'; readonly gone: boolean; readonly address: AddressMessage }
+  /** `replaces`: it stands now in the place of another one, of which nothing more will be said. */
+  | {
+      readonly type: 'route';
+      readonly gone: boolean;
+      readonly replaces: boolean;
+      readonly route: RouteMessage;
+    }
+  | { readonly type: 'rule'; readonly gone: boolean; readonly rule: RuleMessage }
   /** NLMSG_ERROR and NLMSG_DONE end a request: positive errno, 0 = done as asked; the kernel's own words, if any. */
   | { readonly type: 'answer'; readonly errno: number; readonly detail: string | undefined }
   /** Well-formed, and not for us. */
@@ -101,47 +115,7 @@ export type Message = MessageBody & {
   readonly dumpInterrupted: boolean;
 };
 
-/** A request without its sequence number. */
-export interface Command {
-  readonly type: number;
-  readonly flags: number;
-  readonly body: Uint8Array;
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function align(length: number): number {
-  return (length + 3) & ~3;
-}
-
 // ---- reading ----
-
-/** The attributes of a message, by type without the nested and byte-order bits; undefined where one overruns the rest.
- *  A remainder too short for an attribute is padding. */
-function readAttributes(bytes: Uint8Array): Map<number, Uint8Array> | undefined {
-  const attributes = new Map<number, Uint8Array>();
-  const view = viewOf(bytes);
-  for (let at = 0; at + attributeHeaderBytes <= bytes.length;) {
-    const length = view.getUint16(at, littleEndian);
-    if (length < attributeHeaderBytes || at + length > bytes.length) return undefined;
-    const type = view.getUint16(at + 2, littleEndian) & 0x3fff;
-    attributes.set(type, bytes.subarray(at + attributeHeaderBytes, at + length));
-    at += align(length);
-  }
-  return attributes;
-}
-
-function readU32(bytes: Uint8Array | undefined): number | undefined {
-  return bytes?.length === 4 ? viewOf(bytes).getUint32(0, littleEndian) : undefined;
-}
-
-function readText(bytes: Uint8Array | undefined): string | undefined {
-  if (bytes === undefined) return undefined;
-  const end = bytes.indexOf(0);
-  return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end)).toString();
-}
 
 /** IFLA_AF_SPEC holds one attribute for each family; IPv4's is an array of u32, one for each devconf key from 1 on. */
 function readPromoteSecondaries(perFamily: Uint8Array | undefined): boolean | undefined {
@@ -173,9 +147,9 @@ function readLink(bytes: Uint8Array, gone: boolean): MessageBody | undefined {
 
 function readAddress(bytes: Uint8Array, gone: boolean): MessageBody | undefined {
   if (bytes.length < addressBodyBytes) return undefined;
-  const [familyOctet = 0, prefixLength = 0, flagsOctet = 0, scope = 0] = bytes;
-  const family = familyOctet === familyNumber.ipv4 ? 'ipv4' : 'ipv6';
-  if (familyOctet !== familyNumber[family]) return { type: 'other' };
+  const [familyOctet, prefixLength = 0, flagsOctet = 0, scope = 0] = bytes;
+  const family = familyOfNumber(familyOctet);
+  if (family === undefined) return { type: 'other' };
   const attributes = readAttributes(bytes.subarray(addressBodyBytes));
   if (attributes === undefined) return undefined;
   // IFA_ADDRESS is the prefix's address: the other end of a point-to-point link, whose own end is IFA_LOCAL.
@@ -224,6 +198,19 @@ function readBody(bytes: Uint8Array, type: number, flags: number): MessageBody |
     case addressType.new:
     case addressType.delete:
       return readAddress(bytes, type === addressType.delete);
+    case routeType.new:
+    case routeType.delete: {
+      const route = readRoute(bytes);
+      if (route === undefined || route === 'other') return route && { type: 'other' };
+      const gone = type === routeType.delete;
+      return { type: 'route', gone, replaces: !gone && (flags & flag.replace) !== 0, route };
+    }
+    case ruleType.new:
+    case ruleType.delete: {
+      const rule = readRule(bytes);
+      if (rule === undefined || rule === 'other') return rule && { type: 'other' };
+      return { type: 'rule', gone: type === ruleType.delete, rule };
+    }
     case messageType.error:
     case messageType.done:
       return readAnswer(bytes, type, flags);
@@ -261,26 +248,6 @@ export function decodeMessages(bytes: Uint8Array): { messages: Message[]; malfor
 
 // ---- writing ----
 
-function u32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  viewOf(bytes).setUint32(0, value, littleEndian);
-  return bytes;
-}
-
-function attribute(type: number, ...parts: readonly Uint8Array[]): Uint8Array {
-  const data = Buffer.concat(parts);
-  const bytes = new Uint8Array(align(attributeHeaderBytes + data.length));
-  const view = viewOf(bytes);
-  view.setUint16(0, attributeHeaderBytes + data.length, littleEndian);
-  view.setUint16(2, type, littleEndian);
-  bytes.set(data, attributeHeaderBytes);
-  return bytes;
-}
-
-function nested(type: number, ...attributes: readonly Uint8Array[]): Uint8Array {
-  return attribute(0x8000 | type, ...attributes); // NLA_F_NESTED
-}
-
 function linkBody(index: number, ...attributes: readonly Uint8Array[]): Uint8Array {
   const head = new Uint8Array(linkBodyBytes);
   viewOf(head).setInt32(4, index, littleEndian);
@@ -307,7 +274,7 @@ function addressBody(address: AddressMessage): Uint8Array {
     attribute(addressAttribute.address, addressBytes(address.peer)),
     attribute(addressAttribute.flags, u32(flags)),
   ];
-  if (label !== undefined) attributes.push(attribute(addressAttribute.label, Buffer.from(`${label}\0`)));
+  if (label !== undefined) attributes.push(textAttribute(addressAttribute.label, label));
   if (protocol !== undefined) attributes.push(attribute(addressAttribute.protocol, Uint8Array.of(protocol)));
   if ((flags & addressFlag.deprecated) !== 0) {
     // The kernel works this flag out for itself: preferred for 0 seconds, valid for ever (struct ifa_cacheinfo).

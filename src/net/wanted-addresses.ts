@@ -1,83 +1,44 @@
-import type { KernelError } from '../errors.ts';
-import { type Family, addressBytes } from '../protocol/address.ts';
+import { addressBytes } from '../protocol/address.ts';
 import { type InterfaceAddress, type Mirror, addressKey, ourAddressProtocol } from './mirror.ts';
-import { type AddressMessage, type Scope, addressFlag, scopeNumber } from './rtnetlink-messages.ts';
+import {
+  type AddressMessage,
+  addAddress,
+  addressFlag,
+  deleteAddress,
+  scopeNumber,
+} from './rtnetlink-messages.ts';
+import type { AddressItem, Found, WantedAddress } from './wants.ts';
 
-/** Which addresses are wanted, and what is to be done about each, given what the kernel has. Asks nobody. */
+/** Wanted addresses: what the kernel has of them and what it is told. */
 
-export interface WantedAddress {
-  readonly interface: string;
-  readonly family: Family;
-  /** Canonical. */
-  readonly address: string;
-  readonly prefixLength: number;
-  /** IPv4 only; undefined: the interface's name. */
-  readonly label: string | undefined;
-  /** IPv4 only: an IPv6 address has the scope that it has. */
-  readonly scope: Scope;
-}
-
-/** An address somebody wants, or wanted until a moment ago. */
-export interface Want {
-  wanted: WantedAddress;
-  readonly key: string;
-  readonly owners: Set<string>;
-  /** This process added it, and it has been there since. */
-  added: boolean;
-  /** It was there once: when it is missing, somebody took it away. */
-  settled: boolean;
-  /** Why it is not there. */
-  error: KernelError | undefined;
-  /** When it was put back, latest last. */
-  putBackAt: readonly number[];
-  pauseMs: number;
-  pausedUntil: number;
-}
-
-export type Decision =
-  /** It is as it should be, or is left alone for now. */
-  | { readonly type: 'leave' }
-  | { readonly type: 'add'; readonly interfaceIndex: number; readonly instead: InterfaceAddress | undefined }
-  | { readonly type: 'no-interface' }
-  | { readonly type: 'pause'; readonly pauseMs: number };
-
-/** More than these is no accident (a flapping link, a restarted network manager), but a program that does not stop. */
-const putBacksPerSecond = 5;
-const shortestPauseMs = 1000;
-const longestPauseMs = 30_000;
-/** So long without being removed, and the fight is over. */
-const peaceMs = 60_000;
-
-export function wantKey(wanted: Pick<WantedAddress, 'interface' | 'address' | 'prefixLength'>): string {
-  return `${wanted.interface} ${addressKey(wanted.address, wanted.prefixLength)}`;
-}
-
-export function newWant(wanted: WantedAddress): Want {
+export function addressItem(wanted: WantedAddress): AddressItem {
+  const { interface: name, address, prefixLength } = wanted;
   return {
+    type: 'address',
     wanted,
-    key: wantKey(wanted),
-    owners: new Set(),
-    added: false,
-    settled: false,
-    error: undefined,
-    putBackAt: [],
-    pauseMs: shortestPauseMs,
-    pausedUntil: -Infinity,
+    key: `${name} ${addressKey(address, prefixLength)}`,
+    target: `${address}/${prefixLength} on ${name}`,
+    find: (mirror) => {
+      const index = mirror.indexes.get(name) ?? -1;
+      const found = mirror.addresses.get(index)?.get(addressKey(address, prefixLength));
+      return found && foundAddress(found, wanted);
+    },
+    obstacle: (mirror) => (mirror.indexes.has(name) ? undefined : noInterface),
+    add: (mirror) => addAddress(messageFor(wanted, mirror.indexes.get(name) ?? 0)),
+    words: {},
   };
 }
 
-/** @returns the address where it is wanted, whoever configured it */
-export function findAddress(mirror: Mirror, wanted: WantedAddress): InterfaceAddress | undefined {
-  const index = mirror.indexes.get(wanted.interface);
-  if (index === undefined) return undefined;
-  return mirror.addresses.get(index)?.get(addressKey(wanted.address, wanted.prefixLength));
-}
+export const noInterface = { errno: 19, code: 'ENODEV', detail: 'there is no such interface' };
 
-/** @returns the address where it is wanted, if we configured it: in this life, or with our mark in a former one */
-export function heldAddress(mirror: Mirror, want: Want): InterfaceAddress | undefined {
-  const found = findAddress(mirror, want.wanted);
-  if (found === undefined) want.added = false;
-  return found?.ours === true || want.added ? found : undefined;
+function foundAddress(address: InterfaceAddress, wanted: WantedAddress): Found {
+  return {
+    ours: address.ours,
+    works: !isSpoilt(address, wanted),
+    address,
+    // With a label, the kernel would remove only an address that still has it.
+    remove: () => deleteAddress(messageFor({ ...wanted, label: undefined }, address.interfaceIndex)),
+  };
 }
 
 /** It does not work: duplicate address detection, which we never ask for, has got hold of it after another program
@@ -88,38 +49,6 @@ function isSpoilt(held: InterfaceAddress, wanted: WantedAddress): boolean {
     held.family === 'ipv4' &&
     (held.scope !== wanted.scope || held.label !== (wanted.label ?? wanted.interface))
   );
-}
-
-/** What is to be done about a wanted address.
- *  @param now monotonic milliseconds */
-export function decide(want: Want, mirror: Mirror, now: number): Decision {
-  const held = heldAddress(mirror, want);
-  if (held !== undefined && !isSpoilt(held, want.wanted)) {
-    want.settled = true;
-    want.error = undefined;
-    return { type: 'leave' };
-  }
-  const interfaceIndex = mirror.indexes.get(want.wanted.interface);
-  if (interfaceIndex === undefined) return { type: 'no-interface' };
-  if (now < want.pausedUntil) return { type: 'leave' };
-  if (want.putBackAt.filter((at) => now - at < 1000).length < putBacksPerSecond) {
-    return { type: 'add', interfaceIndex, instead: held };
-  }
-  const { pauseMs } = want;
-  want.pausedUntil = now + pauseMs;
-  want.pauseMs = Math.min(pauseMs * 2, longestPauseMs);
-  return { type: 'pause', pauseMs };
-}
-
-/** Notes that a wanted address was added. */
-export function noteAdded(want: Want, now: number): void {
-  if (want.settled) {
-    if (now - (want.putBackAt.at(-1) ?? now) > peaceMs) want.pauseMs = shortestPauseMs;
-    want.putBackAt = [...want.putBackAt.slice(1 - putBacksPerSecond), now];
-  }
-  want.added = true;
-  want.settled = true;
-  want.error = undefined;
 }
 
 /** What the kernel is told of a wanted address. */

@@ -1,77 +1,10 @@
-import t, { type Test } from 'tap';
-import { Kernel, type KernelTrouble, type WantedAddress } from '../../src/net/kernel.ts';
-import { type Native, loadNative, slot } from '../../src/net/native.ts';
+import t from 'tap';
+import { type Native, slot } from '../../src/net/native.ts';
 import { Netlink } from '../../src/net/netlink.ts';
 import { addAddress } from '../../src/net/rtnetlink-messages.ts';
 import { messageFor } from '../../src/net/wanted-addresses.ts';
-import { familyOf } from '../../src/protocol/address.ts';
 import { inNamespace, shell } from '../bench/in-namespace.ts';
-
-const native = loadNative();
-
-type Heard =
-  | { type: 'change' }
-  | { type: 'restored'; addresses: readonly WantedAddress[] }
-  | { type: 'trouble'; trouble: KernelTrouble };
-
-interface Watched {
-  readonly kernel: Kernel;
-  /** What the callbacks were given, in order. */
-  readonly heard: readonly Heard[];
-  /** Resolves once the condition holds, looking again after every callback. */
-  until(condition: () => boolean): Promise<void>;
-  restored(): string[];
-  troubles(): KernelTrouble[];
-}
-
-async function open(t: Test, addon: Native = native, onChange?: () => void): Promise<Watched> {
-  const heard: Heard[] = [];
-  let check = (): void => undefined;
-  const note = (what: Heard): void => {
-    heard.push(what);
-    check();
-  };
-  const kernel = await Kernel.open({
-    native: addon,
-    onChange: () => {
-      onChange?.();
-      note({ type: 'change' });
-    },
-    onRestored: (addresses) => note({ type: 'restored', addresses }),
-    onTrouble: (trouble) => note({ type: 'trouble', trouble }),
-  });
-  t.teardown(() => kernel.close());
-  return {
-    kernel,
-    heard,
-    until: async (condition) => {
-      if (condition()) return;
-      await new Promise<void>((resolve) => {
-        check = () => {
-          if (condition()) resolve();
-        };
-      });
-    },
-    restored: () =>
-      heard.flatMap((what) => (what.type === 'restored' ? what.addresses.map(({ address }) => address) : [])),
-    troubles: () => heard.flatMap((what) => (what.type === 'trouble' ? [what.trouble] : [])),
-  };
-}
-
-/** A veth pair, both ends up. */
-function pair(t: Test, name: string, options = ''): void {
-  shell(`ip link add ${name} ${options} type veth peer name ${name}-peer
-         ip link set ${name} addrgenmode none; ip link set ${name}-peer addrgenmode none
-         ip link set ${name} up; ip link set ${name}-peer up`);
-  t.teardown(() => shell(`ip link del ${name} 2>/dev/null || true`));
-}
-
-function wanted(name: string, text: string, more: Partial<WantedAddress> = {}): WantedAddress {
-  const [address = '', length = ''] = text.split('/');
-  const family = familyOf(address);
-  const prefixLength = Number(length);
-  return { interface: name, family, address, prefixLength, label: undefined, scope: 'global', ...more };
-}
+import { native, open, pair, wanted } from './watched-kernel.ts';
 
 /** What `ip` sees: `192.0.2.1/24` and the words behind it, in the order of the text. */
 function configured(name: string): Map<string, string> {
@@ -335,10 +268,10 @@ inNamespace(import.meta.url, () => {
       shell('ip addr del 192.0.2.1/24 dev hvk-fight');
       await until(() => restored().length === round || troubles().length > 0);
     }
-    t.equal(restored().length, 5, 'put back some times');
-    t.match(troubles(), [{ type: 'fought-over', wanted: mine, pauseMs: 1000 }]);
+    t.equal(restored().length, 20, 'put back some times');
+    t.match(troubles(), [{ type: 'fought-over', target: '192.0.2.1/24 on hvk-fight', pauseMs: 1000 }]);
     t.equal(configured('hvk-fight').size, 0, 'then left alone');
-    await until(() => restored().length === 6);
+    await until(() => restored().length === 21);
     t.ok(kernel.present(mine), 'and put back after the pause');
     t.equal(troubles().length, 1);
   });
