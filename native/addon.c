@@ -24,6 +24,7 @@ static const struct {
     {"openFrames", op_open_frames},
     {"openNetlink", op_open_netlink},
     {"netlinkJoin", op_netlink_join},
+    {"openPipe", op_open_pipe},
     {"openTimer", op_open_timer},
     {"armTimer", op_arm_timer},
     {"readTimer", op_read_timer},

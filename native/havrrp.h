@@ -75,7 +75,7 @@ void end_watch(struct environment *environment, int fd);
 
 /* sockets.c */
 operation op_interface_index, op_open_raw, op_join_group, op_leave_group, op_open_frames, op_open_netlink;
-operation op_netlink_join, op_attach_filter, op_dropped;
+operation op_netlink_join, op_open_pipe, op_attach_filter, op_dropped;
 
 /* receive.c, send.c, timer.c */
 operation op_receive, op_send, op_send_frames, op_sd_notify, op_open_timer, op_arm_timer, op_read_timer;

@@ -1,7 +1,8 @@
-/* Opening sockets, groups, filters. Each socket is complete when it is handed over: no option is left to the caller. */
+/* Opening sockets and pipes, groups, filters. Each socket is complete when it is handed over: no option is left to the caller. */
 #include "havrrp.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <linux/netlink.h>
@@ -105,12 +106,14 @@ int64_t op_open_raw(struct call *call) {
   int fd;
   if (!take_integer(call, 0, 4, 6, &family) || family == 5) return -EINVAL;
   if (!take_integer(call, 1, 1, 255, &protocol)) return -EINVAL;
-  if (!take_text(call, 2, device, sizeof device, &length) || length == 0) return -EINVAL;
+  if (!take_text(call, 2, device, sizeof device, &length)) return -EINVAL;
   if (!take_integer(call, 3, 1, LARGEST_BUFFER, &buffer)) return -EINVAL;
   is_ipv6 = family == 6;
   fd = socket(is_ipv6 ? AF_INET6 : AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, (int)protocol);
   if (fd < 0) return -errno;
-  if (!deafen(fd) || setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)length) != 0 ||
+  /* No name leaves it to the routes where packets go, and takes them from everywhere. */
+  if (!deafen(fd) ||
+      (length > 0 && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)length) != 0) ||
       !set_receive_buffer(fd, (int)buffer) ||
       !(is_ipv6 ? set_options(fd, ipv6_options, sizeof ipv6_options / sizeof *ipv6_options)
                 : set_options(fd, ipv4_options, sizeof ipv4_options / sizeof *ipv4_options)))
@@ -181,6 +184,16 @@ int64_t op_netlink_join(struct call *call) {
   if (kind_of(call, fd) != NETLINK || !take_integer(call, 1, 1, INT32_MAX, &group)) return -EINVAL;
   number = (int)group;
   return setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &number, sizeof number) == 0 ? 0 : -errno;
+}
+
+/* Not filed: the ends are handed to Node's streams and child processes, which close them. */
+int64_t op_open_pipe(struct call *call) {
+  struct bytes room;
+  int ends[2];
+  if (!take_bytes(call, 0, sizeof ends, sizeof ends, &room)) return -EINVAL;
+  if (pipe2(ends, O_CLOEXEC) != 0) return -errno;
+  memcpy(room.data, ends, sizeof ends);
+  return 0;
 }
 
 int64_t op_attach_filter(struct call *call) {

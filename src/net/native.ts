@@ -22,8 +22,9 @@ export interface Native {
   errnoName(errno: number): string;
   interfaceIndex(name: string): number;
 
-  /** A raw IP socket on one device (SO_BINDTODEVICE): hop limit 255 and DSCP CS6 on send, no multicast loop; hop limit,
-   *  destination, interface and arrival time on receive. It hears nothing before `attachFilter` says what. */
+  /** A raw IP socket on one device (SO_BINDTODEVICE), or, where `device` is empty, on whichever the routes choose: hop limit 255
+   *  and DSCP CS6 on send, no multicast loop; hop limit, destination, interface and arrival time on receive. It hears nothing
+   *  before `attachFilter` says what. */
   openRaw(family: 4 | 6, protocol: number, device: string, receiveBufferBytes: number): number;
   joinGroup(fd: number, family: 4 | 6, group: Uint8Array, interfaceIndex: number): number;
   leaveGroup(fd: number, family: 4 | 6, group: Uint8Array, interfaceIndex: number): number;
@@ -32,6 +33,9 @@ export interface Native {
   /** Netlink, with NETLINK_EXT_ACK, NETLINK_CAP_ACK and NETLINK_GET_STRICT_CHK, the receive buffer forced where allowed. */
   openNetlink(protocol: number, receiveBufferBytes: number): number;
   netlinkJoin(fd: number, group: number): number;
+  /** pipe(2), close-on-exec: the numbers of the reading and the writing end, i32 each, are put into `ends` (8 octets). Unlike every other
+   *  descriptor they do not belong to the addon: Node's streams and `fs.close` close them. */
+  openPipe(ends: Uint8Array): number;
   /** A timerfd on CLOCK_MONOTONIC. */
   openTimer(): number;
   /** Arms for an absolute time in milliseconds of `now()`; one already past fires at once; `undefined` disarms. */

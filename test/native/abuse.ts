@@ -6,12 +6,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { advertisementFilter } from '../../src/net/filter.ts';
 import { loadNative, slot } from '../../src/net/native.ts';
 import { ethernetFrame } from '../net/packets.ts';
-import { type Operation, hostileCalls } from './hostile-values.ts';
+import { type Operation, hostileCalls, hostileRooms } from './hostile-values.ts';
 
 const runs = Number(process.env['ABUSE_RUNS'] ?? '5000');
 const native = loadNative();
@@ -76,6 +77,22 @@ function callHostilely(): void {
   );
   closeAll();
   console.log(`${runs} hostile calls, ${succeeded} of which were right`);
+}
+
+function openPipesHostilely(): void {
+  fc.assert(
+    fc.property(hostileRooms, (room) => {
+      const result = Reflect.apply(native.openPipe, native, [room]) as number;
+      if (!(room instanceof Uint8Array) || room.length !== 8) {
+        assert.equal(native.errnoName(-result), 'EINVAL');
+        return;
+      }
+      assert.equal(result, 0);
+      const view = new DataView(room.buffer, room.byteOffset, room.length);
+      for (const offset of [0, 4]) closeSync(view.getInt32(offset, true));
+    }),
+    { numRuns: Math.ceil(runs / 10) },
+  );
 }
 
 /** What hostile calls hit upon but rarely, done right once: it must succeed, and the checkers look at it as well. */
@@ -221,6 +238,7 @@ await watchAndClose();
 await overrunNetlink();
 await terminateWorkers();
 callHostilely();
+openPipesHostilely();
 // Left open on purpose, watched and not: the end of the process finds them.
 const [left = -1] = openAll();
 native.watch(left, () => process.stdout.write('survived\n', () => native.close(left)));

@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { advertisementFilter } from '../../src/net/filter.ts';
 import type { Native } from '../../src/net/native.ts';
 
-export type Operation = Exclude<keyof Native, 'sourceDigest' | 'now' | 'errnoName'>;
+/** `openPipe` is not among them: what it opens nobody here could close again. */
+export type Operation = Exclude<keyof Native, 'sourceDigest' | 'now' | 'errnoName' | 'openPipe'>;
 const operations: readonly Operation[] = [
   'interfaceIndex',
   'openRaw',
@@ -98,6 +99,9 @@ const text = fc.oneof(
   fc.string({ unit: 'binary' }),
 );
 
+/** For `openPipe`, which takes room for two numbers and nothing else. */
+export const hostileRooms: fc.Arbitrary<unknown> = fc.oneof(bytes, number, text);
+
 /** @param usual descriptors of every kind that are open when the call is made
  *  @param closeAll what the nastiest of the arrays does while the addon reads it
  *  @returns calls that are wrong in one argument or in all, or even right */
@@ -151,7 +155,7 @@ export function hostileCalls(
     openRaw: [
       fc.constantFrom(4, 6),
       fc.constantFrom(112, 1, 255),
-      fc.constantFrom('abuse0', 'abuse1', 'none'),
+      fc.constantFrom('abuse0', 'abuse1', 'none', ''),
       fc.constantFrom(1, 4096, 1 << 20),
     ],
     joinGroup: [descriptor, fc.constantFrom(4, 6), addresses, fc.integer({ min: 1, max: 4 })],

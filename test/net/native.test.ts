@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
+  closeSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -8,6 +9,7 @@ import {
   readdirSync,
   readlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
@@ -129,7 +131,7 @@ t.test('wrong arguments are refused, each with its errno', (t) => {
     ['interface: number', native.interfaceIndex(wrong(1)), EINVAL],
     ['openRaw: family', native.openRaw(wrong(5), 112, 'lo', 65536), EINVAL],
     ['openRaw: protocol', native.openRaw(4, 256, 'lo', 65536), EINVAL],
-    ['openRaw: device', native.openRaw(4, 112, '', 65536), EINVAL],
+    ['openRaw: device', native.openRaw(4, 112, wrong(undefined), 65536), EINVAL],
     ['openRaw: buffer', native.openRaw(4, 112, 'lo', -1), EINVAL],
     ['openFrames: 0', native.openFrames(0), EINVAL],
     ['openFrames: fraction', native.openFrames(1.5), EINVAL],
@@ -273,6 +275,21 @@ t.test('threads that are terminated in the middle of it leave nothing open', asy
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
   t.same(timersOpen(), before);
+});
+
+t.test('openPipe: two ends that are not ours any more; room for two numbers, and nothing else', async (t) => {
+  const ends = bytes(8);
+  t.equal(native.openPipe(ends), 0);
+  const view = new DataView(ends.buffer);
+  const [reading, writing] = [view.getInt32(0, true), view.getInt32(4, true)];
+  writeSync(writing, 'through the pipe');
+  closeSync(writing);
+  t.equal(readFileSync(reading, 'utf8'), 'through the pipe');
+  t.equal(native.close(reading), -EBADF, "closing it is not the addon's part");
+  closeSync(reading);
+  for (const room of [bytes(7), bytes(9), new Uint16Array(4), undefined]) {
+    t.equal(native.openPipe(room as Uint8Array), -EINVAL);
+  }
 });
 
 t.test('sdNotify: a path, and a name in the abstract name space', async (t) => {
