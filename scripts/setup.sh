@@ -31,7 +31,7 @@ test)
   [ -f $raw_socket ] || need_compiler
   # Without root, what needs these is not run (scripts/test.sh says so).
   if is_root; then
-    need ip iproute2 && need sysctl procps && need tcpdump tcpdump && need tshark tshark && need keepalived keepalived
+    need ip iproute2 && need sysctl procps && need nft nftables && need conntrackd conntrackd && need tcpdump tcpdump && need tshark tshark && need keepalived keepalived
   fi
   ;;
 *)
