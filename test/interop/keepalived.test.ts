@@ -125,7 +125,7 @@ mixedTest(
     await pair.keepalivedIs('MASTER');
     await pair.hears('keepalived', 1);
     const stopped = silence(pair, 'havrrp', 'keepalived') / skewMs(low.priority, intervalMs);
-    t.ok(stopped < 1.5, `stopped: keepalived took over after ${stopped.toFixed(3)} skew times`);
+    t.ok(stopped < 2, `stopped: keepalived took over after ${stopped.toFixed(3)} skew times`);
     await pair.havrrp.start();
     await pair.settles('havrrp');
 
@@ -150,7 +150,7 @@ mixedTest(
     await pair.havrrpIs('master');
     await pair.hears('havrrp', 1);
     const stopped = silence(pair, 'keepalived', 'havrrp') / skewMs(low.priority, intervalMs);
-    t.ok(stopped < 1.5, `stopped: havrrp took over after ${stopped.toFixed(3)} skew times`);
+    t.ok(stopped < 2, `stopped: havrrp took over after ${stopped.toFixed(3)} skew times`);
     t.equal((await pair.havrrp.group('edge')).reason, 'master_left', 'it was told');
     await pair.startKeepalived();
     await checkMaster(t, pair, 'keepalived');
@@ -160,7 +160,7 @@ mixedTest(
     await pair.hears('havrrp', 1);
     const killed = silence(pair, 'keepalived', 'havrrp') / masterDownMs(low.priority, intervalMs);
     t.ok(
-      killed > 0.99 && killed < 1.1,
+      killed > 0.99 && killed < 1.2,
       `killed: havrrp took over after ${killed.toFixed(3)} master-down intervals`,
     );
   },

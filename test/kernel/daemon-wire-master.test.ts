@@ -108,7 +108,7 @@ async function yields(t: Test, scene: Scene, advert: Partial<InjectedAdvert>, re
   const downMs = masterDownMs(100, said.maxAdvertiseIntervalCs * 10);
   const waited = (back.at - said.at) / downMs;
   t.ok(
-    waited > 0.99 && waited < 1.05,
+    waited > 0.99 && waited < 1.2,
     `V3-60: master again ${waited.toFixed(3)} master-down intervals later`,
   );
   t.ok(

@@ -50,8 +50,8 @@ async function liveAndStop(network: Network, capture: Capture): Promise<void> {
   await capture.nextAdvert((advert) => advert.vrid === vrid.list, { withinMs: 3000 });
   await havrrp.cli(['demote', 'pseudoHeader']);
   // Nobody will take over; a second signal does not wait for it.
-  havrrp.kill('SIGTERM');
   capture.skip();
+  havrrp.kill('SIGTERM');
   await capture.nextAdvert((advert) => advert.vrid === vrid.slow && advert.priority === 0, {
     withinMs: 3000,
   });

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { Advert, Capture, CapturedFrame } from '../bench/capture.ts';
 import { isAnnouncementOf } from '../bench/fields.ts';
 import { Network } from '../bench/network.ts';
@@ -112,6 +113,13 @@ export function announcements(capture: Capture, address: string): readonly Captu
 /** The pauses between frames, in ms. */
 export function gaps(frames: readonly { readonly at: number }[]): number[] {
   return frames.slice(1).map(({ at }, index) => at - (frames[index]?.at ?? NaN));
+}
+
+/** How long the main thread of a process has been ready to run while others had the processor (proc(5), schedstat), in ms:
+ *  what a busy machine costs, and nobody else's fault. */
+export function waitedForProcessorMs(pid: number): number {
+  const [, waitedNs] = readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ');
+  return Number(waitedNs) / 1e6;
 }
 
 /** Asks until the answer is the wanted one: for what is counted and not reported.
