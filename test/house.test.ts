@@ -11,7 +11,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   net: ['protocol', 'errors.ts'],
   config: ['protocol', 'errors.ts'],
   control: ['protocol', 'errors.ts'],
-  daemon: ['protocol', 'net', 'config', 'control', 'errors.ts', 'version.ts'],
+  conntrackd: ['protocol', 'errors.ts'],
+  daemon: ['protocol', 'net', 'config', 'control', 'conntrackd', 'errors.ts', 'version.ts'],
   cli: ['config', 'control', 'errors.ts', 'version.ts'],
   // The program: where its two halves meet.
   'havrrp.ts': ['cli', 'daemon', 'errors.ts', 'version.ts'],

@@ -118,6 +118,43 @@ function demotionText({ source, value, until, persistent }: Demotion): string {
   return `${source} ${value}${end}${persistent === true ? ' (persistent)' : ''}`;
 }
 
+/** The session table in one line, and what is wrong with it. */
+function sessionLines({ conntrackd }: GroupStatus, colour: boolean): string[] {
+  if (conntrackd === undefined) return [];
+  const { state, duration_ms: durationMs, entries, sync_text: syncText, trouble } = conntrackd;
+  const counts = [
+    ...(entries.kernel === null ? [] : [`${entries.kernel} here`]),
+    ...(entries.external === null ? [] : [`${entries.external} of the other node`]),
+  ];
+  const took = state === 'committed' && durationMs !== null ? ` in ${durationMs.toFixed(1)} ms` : '';
+  const lines = [`  sessions: ${[`${state}${took}`, ...counts].join(', ')}`];
+  if (trouble !== null) lines.push(paint(`  alarm: ${trouble}`, 'alarm', colour));
+  else if (state === 'syncing') lines.push(`    ${syncText}`);
+  return lines;
+}
+
+/** A master's missing routes and rules; a backup's that are still there. */
+function routingLines({ state, routing }: GroupStatus, colour: boolean): string[] {
+  const isMaster = state === 'master';
+  return routing
+    .filter(({ present }) => present !== isMaster)
+    .map(({ text }) => paint(`  ${isMaster ? 'MISSING' : 'STILL PRESENT'}: ${text}`, 'alarm', colour));
+}
+
+/** Trackers that do not pass; the others are in the JSON. */
+function trackerLines({ trackers }: GroupStatus, colour: boolean): string[] {
+  return trackers
+    .filter(({ state }) => state !== 'pass')
+    .map(({ name, state, detail }) => paint(`  tracker ${name}: ${state}: ${detail}`, 'alarm', colour));
+}
+
+/** Hooks that did not end well. */
+function hookLines({ hooks }: GroupStatus, colour: boolean): string[] {
+  return hooks
+    .filter(({ result }) => result !== 'running' && result !== 'ended with status 0')
+    .map(({ command, result }) => paint(`  hook ${command.join(' ')}: ${result}`, 'alarm', colour));
+}
+
 function renderGroup(group: GroupStatus, options: RenderOptions): string[] {
   const { now, colour, columns } = options;
   const age = formatSpan(now - Date.parse(group.since));
@@ -130,6 +167,12 @@ function renderGroup(group: GroupStatus, options: RenderOptions): string[] {
   const demotions = group.demotions.filter(({ value }) => value > 0).map(demotionText);
   if (demotions.length > 0) lines.push(...list(`demotion ${group.demotion}`, demotions, '  ', columns));
   for (const alarm of group.alarms) lines.push(paint(`  alarm: ${alarm}`, 'alarm', colour));
+  lines.push(
+    ...sessionLines(group, colour),
+    ...routingLines(group, colour),
+    ...trackerLines(group, colour),
+    ...hookLines(group, colour),
+  );
   const rows: (string[] | string)[] = [
     ['INSTANCE', 'INTERFACE', 'VRID', 'FAMILY', 'STATE', 'PRIORITY', 'SENT', 'RECEIVED'],
   ];

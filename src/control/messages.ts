@@ -32,7 +32,56 @@ export interface GroupStatus {
   readonly handing_over: boolean;
   /** What an operator should look at, in sentences: partial silence, a stranger with our VRID, differing settings. */
   readonly alarms: readonly string[];
+  /** The session table, for groups with `conntrackd`. */
+  readonly conntrackd?: SessionsStatus;
+  /** The group's routes and rules, in words. */
+  readonly routing: readonly { readonly text: string; readonly present: boolean }[];
+  readonly trackers: readonly TrackerStatus[];
+  /** The last run of every hook that was run. */
+  readonly hooks: readonly HookStatus[];
   readonly instances: readonly InstanceStatus[];
+}
+
+export interface SessionsStatus {
+  /** One word: `committed`, `synced`, `syncing`, `stateless`, `absent`, `hung`, ... */
+  readonly state: string;
+  /** Of the last commit; null before there was one. */
+  readonly duration_ms: number | null;
+  readonly mode: string;
+  readonly entries: {
+    readonly internal: number | null;
+    readonly external: number | null;
+    readonly kernel: number | null;
+  };
+  /** Whether the sessions of the other node are here; null while every group is master. */
+  readonly synced: boolean | null;
+  readonly sync_text: string;
+  readonly last_commit: {
+    readonly state: string;
+    readonly entries: number | null;
+    readonly text: string;
+  } | null;
+  readonly trouble: string | null;
+}
+
+export interface TrackerStatus {
+  readonly name: string;
+  readonly kind: string;
+  readonly state: string;
+  readonly since: string;
+  readonly detail: string;
+  /** What it adds to the demotion now, or `fault`. */
+  readonly contributes: number | 'fault';
+}
+
+export interface HookStatus {
+  /** The key it stands under. */
+  readonly hook: string;
+  readonly command: readonly string[];
+  readonly started_at: string;
+  /** null while it runs. */
+  readonly duration_ms: number | null;
+  readonly result: string;
 }
 
 export interface Demotion {
@@ -94,7 +143,7 @@ export interface TransitionEvent {
   readonly sequence: number;
   readonly at: string;
   readonly group: string;
-  readonly type: 'transition' | 'demotion' | 'alarm' | 'handover' | 'reload';
+  readonly type: 'transition' | 'demotion' | 'alarm' | 'reload' | 'tracker' | 'hook' | 'sessions';
   readonly from?: GroupStateName;
   readonly to?: GroupStateName;
   readonly reason: string;

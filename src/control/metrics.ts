@@ -16,6 +16,14 @@ export interface MetricsInput {
     readonly count: number;
   }[];
   readonly lateness: LatenessHistogram;
+  readonly hooks: readonly HookDuration[];
+}
+
+/** How long the runs of a hook took. */
+export interface HookDuration {
+  readonly group: string;
+  readonly hook: string;
+  readonly histogram: LatenessHistogram;
 }
 
 type Labels = Readonly<Record<string, string>>;
@@ -61,8 +69,21 @@ function labelledRouters({ groups }: Status): { labels: Labels; counters: Router
 
 type RouterCounters = Status['groups'][number]['instances'][number]['routers'][number]['counters'];
 
+function histogramSamples({ buckets, sum, count }: LatenessHistogram, labels: Labels): Sample[] {
+  return [
+    ...buckets.map((bucket) => ({
+      suffix: '_bucket',
+      labels: { ...labels, le: String(bucket.le) },
+      value: bucket.count,
+    })),
+    { suffix: '_bucket', labels: { ...labels, le: '+Inf' }, value: count },
+    { suffix: '_sum', labels, value: sum },
+    { suffix: '_count', labels, value: count },
+  ];
+}
+
 /** Everything about this daemon in the Prometheus text format 0.0.4. */
-export function renderMetrics({ status, transitions, lateness }: MetricsInput): string {
+export function renderMetrics({ status, transitions, lateness, hooks }: MetricsInput): string {
   const routers = labelledRouters(status);
   return [
     metric('havrrp_build_info', 'gauge', 'Always 1; the version is in the label.', [
@@ -114,15 +135,17 @@ export function renderMetrics({ status, transitions, lateness }: MetricsInput): 
         })),
       ),
     ),
-    metric('havrrp_loop_lateness_seconds', 'histogram', 'How late the event loop came to its deadlines.', [
-      ...lateness.buckets.map(({ le, count }) => ({
-        suffix: '_bucket',
-        labels: { le: String(le) },
-        value: count,
-      })),
-      { suffix: '_bucket', labels: { le: '+Inf' }, value: lateness.count },
-      { suffix: '_sum', value: lateness.sum },
-      { suffix: '_count', value: lateness.count },
-    ]),
+    metric(
+      'havrrp_loop_lateness_seconds',
+      'histogram',
+      'How late the event loop came to its deadlines.',
+      histogramSamples(lateness, {}),
+    ),
+    metric(
+      'havrrp_hook_duration_seconds',
+      'histogram',
+      'How long hooks ran.',
+      hooks.flatMap(({ group, hook, histogram }) => histogramSamples(histogram, { group, hook })),
+    ),
   ].join('');
 }

@@ -13,6 +13,7 @@ import { reasonCode, reasonText } from '../protocol/reason.ts';
 import { CounterTable } from './counters.ts';
 import { EventLog } from './event-log.ts';
 import { FailoverGroup } from './failover-group.ts';
+import { GroupHooks } from './group-hooks.ts';
 import { HostWatch } from './host-watch.ts';
 import { leftBehind, masterStateOf } from './left-behind.ts';
 import { membersOf } from './member.ts';
@@ -22,8 +23,10 @@ import { Performer } from './perform.ts';
 import { RateLimit } from './rate-limit.ts';
 import { Receiver } from './receive.ts';
 import { type RunState, RunStateWriter, bootId, readRunState } from './run-state.ts';
-import type { StatusSources } from './status.ts';
+import { Sessions } from './sessions.ts';
+import { type StatusSources, groupStatus } from './status.ts';
 import { Systemd } from './systemd.ts';
+import { Tracking } from './tracking.ts';
 import { Wires } from './wires.ts';
 
 type Transition = Extract<GroupAction, { type: 'report-transition' }>;
@@ -41,6 +44,9 @@ export class Daemon {
   readonly #receiver: Receiver;
   readonly #performer: Performer;
   readonly #host: HostWatch;
+  readonly #tracking: Tracking;
+  readonly #hooks: GroupHooks;
+  readonly #sessions: Sessions;
   readonly #operator: Operator;
   readonly #demotions: OperatorDemotions;
   readonly #runState: RunStateWriter;
@@ -73,7 +79,7 @@ export class Daemon {
     const kernel = await Kernel.open({
       native,
       onChange: () => {
-        if (listener.daemon !== undefined) listener.daemon.#host.refresh();
+        if (listener.daemon !== undefined) listener.daemon.#onHostChanged();
       },
       onRestored: (addresses) => {
         if (listener.daemon !== undefined) listener.daemon.#onRestored(addresses);
@@ -113,7 +119,34 @@ export class Daemon {
     this.#kernel = kernel;
     this.#receiver = new Receiver({ counters, log, limit });
     this.#wires = new Wires({ native, kernel, log, onPacket: this.#receiver.receive.bind(this.#receiver) });
-    this.#host = new HostWatch({ kernel, wires: this.#wires, now, groups: () => this.#groups.values() });
+    const events = this.#events;
+    const { node } = config;
+    this.#tracking = new Tracking({
+      node,
+      native,
+      timer,
+      host: kernel,
+      log,
+      events,
+      onFaults: () => {
+        this.#host.refresh();
+      },
+    });
+    this.#hooks = new GroupHooks({ node, native, log, events });
+    this.#sessions = new Sessions({
+      log,
+      events,
+      onHoldChanged: (group, hold) => {
+        this.#groups.get(group)?.step({ type: 'preemption-hold-changed', hold });
+      },
+    });
+    this.#host = new HostWatch({
+      kernel,
+      wires: this.#wires,
+      now,
+      groups: () => this.#groups.values(),
+      groupFaults: (group) => this.#tracking.faultsOf(group),
+    });
     this.#performer = new Performer({
       native,
       timer,
@@ -122,6 +155,7 @@ export class Daemon {
       counters,
       log,
       limit,
+      sessions: this.#sessions,
       onClaimFailed: (group, member, fault) => {
         log.error({ group: group.name, router: member.id, fault: fault.code }, fault.text);
         this.#host.claimRefused(group, member, fault);
@@ -143,6 +177,7 @@ export class Daemon {
       events: this.#events,
       sources: () => this.#statusSources(),
       transitions: () => [...this.#transitions.values()],
+      hookDurations: () => this.#hooks.durations,
       reload: () => this.#reload(options.readConfig),
     });
     this.#runState = new RunStateWriter(config.runtimeDirectory, (error) => {
@@ -157,7 +192,7 @@ export class Daemon {
   async #begin(): Promise<void> {
     const { runtimeDirectory, controlGroup, metricsListen } = this.#config;
     // Whoever asks from now on is told of groups that are not started yet, not of none.
-    for (const group of this.#config.groups) this.#addGroup(group);
+    for (const group of this.#config.groups) await this.#addGroup(group);
     // First of all the socket: it is what keeps a second daemon from starting.
     this.#server = await ControlServer.open({
       path: join(runtimeDirectory, controlSocketName),
@@ -177,6 +212,8 @@ export class Daemon {
         membersOf(group).flatMap(({ wanted }) => wanted.map(({ address }) => address)),
       ),
     );
+    if (resumable.size === 0)
+      await this.#kernel.remove([], this.#kernel.ownedRoutes(), this.#kernel.ownedRules());
     const remains = leftBehind(this.#kernel, left, this.#config).filter(({ address }) => !kept.has(address));
     if (remains.length > 0) {
       this.#log.warn(
@@ -187,7 +224,7 @@ export class Daemon {
     }
     this.#configureReceiver();
     this.#host.refresh();
-    for (const group of this.#config.groups) this.#startGroup(group.name, resumable.has(group));
+    for (const group of this.#config.groups) this.#startGroup(group, resumable.has(group));
     this.#keepHouse();
     this.#systemd.ready();
     this.#log.info({ groups: this.#config.groups.length }, 'ready');
@@ -204,11 +241,12 @@ export class Daemon {
     return inTime && members.every(({ wanted }) => wanted.every((address) => this.#kernel.present(address)));
   }
 
-  #addGroup(group: GroupConfig): void {
+  async #addGroup(group: GroupConfig): Promise<void> {
     const members = membersOf(group);
     const failoverGroup = new FailoverGroup({
       name: group.name,
       members,
+      takeover: group.takeover,
       native: this.#native,
       timer: this.#timer,
       perform: (each, actions) => {
@@ -219,12 +257,19 @@ export class Daemon {
       },
     });
     this.#groups.set(group.name, failoverGroup);
+    this.#hooks.configure(group);
+    await this.#sessions.configure(group);
   }
 
-  #startGroup(name: string, resume: boolean): void {
-    const group = this.#groups.get(name);
+  #startGroup(config: GroupConfig, resume: boolean): void {
+    const group = this.#groups.get(config.name);
     if (group === undefined) return;
+    // A master that resumes is not thrown out for checks that have not had their first result.
+    this.#tracking.configure(group, config, !resume);
     this.#operator.resumeDemotion(group);
+    // The monotonic clock begins at boot.
+    const { startupDelayMs } = this.#config;
+    if (startupDelayMs > 0) group.step({ type: 'hold', until: startupDelayMs });
     group.step({ type: 'startup', resume });
   }
 
@@ -244,6 +289,20 @@ export class Daemon {
     this.#transitions.set(key, { group: group.name, to, count: count + 1 });
     this.#systemd.status([...this.#groups.values()].map(({ name, state }) => `${name}: ${state}`).join(', '));
     this.#recordRunState();
+    this.#sessions.stateChanged(group.name, to);
+    this.#hooks.transition(group.name, {
+      // Out of the election for good is what hooks call stop.
+      state: to === 'init' ? 'stop' : to,
+      previous: from,
+      reason: code,
+      sequence: group.transitions,
+      statusJson: JSON.stringify(groupStatus(group, this.#statusSources())),
+    });
+  }
+
+  #onHostChanged(): void {
+    this.#tracking.refresh();
+    this.#host.refresh();
   }
 
   #onRestored(addresses: readonly WantedAddress[]): void {
@@ -263,6 +322,8 @@ export class Daemon {
         this.#events.add({ type: 'alarm', group: group.name, reason: 'alarm', text }, new Date());
       }
     }
+    for (const group of this.#groups.values())
+      if (hearsMaster(group)) this.#sessions.peerAnnounced(group.name);
     this.#host.refresh();
     this.#recordRunState();
     this.#housekeeping.set(this.#native.now() + housekeepingMs(this.#config));
@@ -284,6 +345,14 @@ export class Daemon {
       faultsOf: (member) => this.#host.faultsOf(member),
       unexamined: ({ instance, family }) => this.#wires.unexamined(instance.interface, family),
       operatorDemotion: (group) => this.#demotions.of(group),
+      companions: (group) => {
+        const conntrackd = this.#sessions.statusOf(group);
+        return {
+          ...(conntrackd === undefined ? {} : { conntrackd }),
+          trackers: this.#tracking.statusOf(group),
+          hooks: this.#hooks.statusOf(group),
+        };
+      },
     };
   }
 
@@ -313,18 +382,21 @@ export class Daemon {
       // Another interface or VRID is another Virtual Router: the old one leaves before the new one begins.
       const replacedNames = new Set(replaced.map((change) => change.next.name));
       const staying = members.filter(({ instance }) => !replacedNames.has(instance.name));
-      if (staying.length < members.length) group.configure(staying);
-      group.configure(members);
+      if (staying.length < members.length) group.configure(staying, config.takeover);
+      group.configure(members, config.takeover);
       this.#performer.refresh(group);
+      this.#hooks.configure(config);
+      this.#tracking.configure(group, config, false);
+      await this.#sessions.configure(config);
     }
     this.#configureReceiver();
     this.#host.refresh();
     // A new group may take over the VRIDs and addresses of one that goes.
     await Promise.all(plan.removed.map(({ name }) => this.#removeGroup(name)));
-    for (const group of plan.added) this.#addGroup(group);
+    for (const group of plan.added) await this.#addGroup(group);
     this.#configureReceiver();
     this.#host.refresh();
-    for (const { name } of plan.added) this.#startGroup(name, false);
+    for (const group of plan.added) this.#startGroup(group, false);
     const changes = describePlan(plan);
     if (changes.length > 0) this.#log.info({ changes }, 'reloaded');
     for (const text of changes) {
@@ -339,6 +411,9 @@ export class Daemon {
     group.step({ type: 'stop', planned: true, reason: { code: 'removed' } });
     if (group.handingOver) await group.handoverEnded();
     await this.#performer.settled();
+    await this.#hooks.finish(name);
+    this.#tracking.remove(name);
+    this.#sessions.remove(name);
     this.#groups.delete(name);
     group.close();
     this.#configureReceiver();
@@ -368,6 +443,7 @@ export class Daemon {
         .map((group) => group.handoverEnded()),
     );
     await this.#performer.settled();
+    await Promise.all([...this.#groups.keys()].map((name) => this.#hooks.finish(name)));
     await this.#runState.remove();
     await this.#server?.close();
     this.#close();
@@ -377,11 +453,22 @@ export class Daemon {
   #close(): void {
     for (const group of this.#groups.values()) group.close();
     this.#operator.close();
+    this.#tracking.close();
+    this.#hooks.close();
+    this.#sessions.close();
     this.#performer.close();
     this.#wires.close();
     this.#kernel.close();
     this.#timer.close();
   }
+}
+
+/** Whether a backup has heard a living master of late. */
+function hearsMaster({ state, value }: FailoverGroup): boolean {
+  if (state !== 'backup') return false;
+  return [...value.members.values()].some(
+    ({ heard }) => heard !== undefined && heard.advertisement.priority > 0,
+  );
 }
 
 /** Often enough that the run state tells a successor whether it may resume, seldom enough to cost nothing. Below 100 ms no
@@ -395,9 +482,9 @@ function housekeepingMs({ groups }: Config): number {
 function troubleFields(trouble: KernelTrouble): Readonly<Record<string, unknown>> {
   switch (trouble.type) {
     case 'refused':
-      return { trouble: trouble.type, address: trouble.wanted.address, error: trouble.error.message };
+      return { trouble: trouble.type, target: trouble.target, error: trouble.error.message };
     case 'fought-over':
-      return { trouble: trouble.type, address: trouble.wanted.address, pauseMs: trouble.pauseMs };
+      return { trouble: trouble.type, target: trouble.target, pauseMs: trouble.pauseMs };
     case 'blind':
       return { trouble: trouble.type, error: trouble.error.message };
   }

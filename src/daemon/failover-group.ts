@@ -6,6 +6,7 @@ import {
   type GroupAction,
   type GroupEvent,
   type GroupState,
+  type Takeover,
   createGroup,
   groupDeadline,
   groupState,
@@ -38,12 +39,15 @@ export class FailoverGroup {
   #before: Group;
   #since: Since;
   #transitions = 0;
+  #operatorDemotion: Demotion | undefined;
+  #trackerDemotions: readonly Demotion[] = [];
   #handoverStartedAt: number | undefined;
   #waiting: ((outcome: HandoverOutcome) => void)[] = [];
 
   constructor(options: {
     name: string;
     members: readonly Member[];
+    takeover: Takeover;
     native: Native;
     timer: DeadlineTimer;
     perform: (group: FailoverGroup, actions: readonly GroupAction[]) => void;
@@ -55,7 +59,10 @@ export class FailoverGroup {
     this.#perform = options.perform;
     this.#members = options.members;
     this.#since = { at: new Date(), monotonicAt: options.native.now(), reason: { code: 'startup' } };
-    this.#value = createGroup(options.members.map((member) => memberSettings(member, undefined)));
+    this.#value = createGroup(
+      options.members.map((member) => memberSettings(member, undefined)),
+      options.takeover,
+    );
     this.#before = this.#value;
     this.#deadline = options.timer.deadline(() => {
       // Drain before deciding: an Advertisement that has arrived in time counts, whenever we come to read it. A master has
@@ -117,7 +124,7 @@ export class FailoverGroup {
   }
 
   /** The members of a new configuration; those that stayed keep their state. */
-  configure(members: readonly Member[]): void {
+  configure(members: readonly Member[], takeover: Takeover): void {
     const kept = new Set(members.map(({ id }) => id));
     // Those that go are still needed for their last words.
     this.#members = [...members, ...this.#members.filter(({ id }) => !kept.has(id))];
@@ -125,8 +132,27 @@ export class FailoverGroup {
     this.step({
       type: 'members-changed',
       members: members.map((member) => memberSettings(member, sources.get(member.id))),
+      takeover,
     });
     this.#members = members;
+  }
+
+  /** What the operator adds to the demotion, or no longer adds. A master hands over when it is demoted. */
+  demoteByOperator(demotion: Demotion | undefined, { handOver }: { handOver: boolean }): void {
+    this.#operatorDemotion = demotion;
+    this.#stepDemotions(handOver);
+  }
+
+  /** What trackers add: the election decides what becomes of it. */
+  demoteByTrackers(demotions: readonly Demotion[]): void {
+    if (JSON.stringify(demotions) === JSON.stringify(this.#trackerDemotions)) return;
+    this.#trackerDemotions = demotions;
+    this.#stepDemotions(false);
+  }
+
+  #stepDemotions(handOver: boolean): void {
+    const operator = this.#operatorDemotion === undefined ? [] : [this.#operatorDemotion];
+    this.step({ type: 'demotions-changed', demotions: [...operator, ...this.#trackerDemotions], handOver });
   }
 
   /** Resolves when the planned handover that is under way has ended. */

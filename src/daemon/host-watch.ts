@@ -16,6 +16,7 @@ export class HostWatch {
   readonly #wires: Wires;
   readonly #now: () => number;
   readonly #groups: () => Iterable<FailoverGroup>;
+  readonly #groupFaults: (group: string) => readonly Fault[];
   readonly #facts = new Map<Member, Facts>();
   readonly #missingCapabilities = ownMissingCapabilities();
   /** Claims the kernel refused, by group and router id. */
@@ -27,11 +28,14 @@ export class HostWatch {
     /** Monotonic milliseconds. */
     now: () => number;
     groups: () => Iterable<FailoverGroup>;
+    /** What keeps a group from running besides its members. */
+    groupFaults: (group: string) => readonly Fault[];
   }) {
     this.#kernel = options.kernel;
     this.#wires = options.wires;
     this.#now = options.now;
     this.#groups = options.groups;
+    this.#groupFaults = options.groupFaults;
   }
 
   /** Works everything out anew; safe to call at any time. */
@@ -55,10 +59,14 @@ export class HostWatch {
       this.#facts.set(member, facts);
       changed = true;
     }
-    if (!changed) return;
+    const faults = [
+      ...group.members.flatMap((member) => this.faultsOf(member)),
+      ...this.#groupFaults(group.name),
+    ];
+    if (!changed && JSON.stringify(faults) === JSON.stringify(group.value.faults)) return;
     group.step({
       type: 'facts-changed',
-      faults: group.members.flatMap((member) => this.faultsOf(member)),
+      faults,
       sources: new Map(group.members.map((member) => [member.id, this.#facts.get(member)?.source])),
     });
   }

@@ -1,5 +1,5 @@
 import { type AddressConfig, type GroupConfig, type InstanceConfig, familiesOf } from '../config/config.ts';
-import type { WantedAddress } from '../net/kernel.ts';
+import type { WantedAddress, WantedRoute, WantedRule } from '../net/kernel.ts';
 import type { Family } from '../protocol/address.ts';
 import type { MemberSettings } from '../protocol/group.ts';
 import type { Settings } from '../protocol/machine.ts';
@@ -13,6 +13,9 @@ export interface Member {
   readonly settings: Settings;
   /** What it puts on this host while master, advertised or not. */
   readonly wanted: readonly WantedAddress[];
+  /** The group's routes and rules, which go with its first member. */
+  readonly routes: readonly WantedRoute[];
+  readonly rules: readonly WantedRule[];
 }
 
 function wantedAddress(address: AddressConfig): WantedAddress {
@@ -38,18 +41,22 @@ function memberOf(group: GroupConfig, instance: InstanceConfig, family: Family):
       priority: instance.priority,
       intervalMs: instance.intervalMs,
       preempt: group.preempt,
-      preemptDelayMs: 0,
+      preemptDelayMs: group.preemptDelayMs,
       addresses: advertised.map(({ address }) => address),
     },
     wanted: carried.map(wantedAddress),
+    routes: [],
+    rules: [],
   };
 }
 
 /** The Virtual Routers of a group, in the order of the configuration, IPv4 first. */
 export function membersOf(group: GroupConfig): readonly Member[] {
-  return group.instances.flatMap((instance) =>
+  const members = group.instances.flatMap((instance) =>
     familiesOf(instance).map((family) => memberOf(group, instance, family)),
   );
+  const { routes, rules } = group;
+  return members.map((member, index) => (index === 0 ? { ...member, routes, rules } : member));
 }
 
 /** The member as the protocol sees it. */

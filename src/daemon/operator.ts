@@ -8,7 +8,7 @@ import type {
   Status,
   TransitionEvent,
 } from '../control/messages.ts';
-import { renderMetrics } from '../control/metrics.ts';
+import { type HookDuration, renderMetrics } from '../control/metrics.ts';
 import { ControlError } from '../errors.ts';
 import type { Deadline, DeadlineTimer } from '../net/deadline-timer.ts';
 import type { Native } from '../net/native.ts';
@@ -31,6 +31,7 @@ export interface OperatorOptions {
   readonly events: EventLog;
   readonly sources: () => StatusSources;
   readonly transitions: () => readonly { group: string; to: GroupStateName; count: number }[];
+  readonly hookDurations: () => readonly HookDuration[];
   readonly reload: () => Promise<ReloadReply>;
 }
 
@@ -81,6 +82,7 @@ export class Operator implements ControlHandler {
         sum: sumSeconds,
         count,
       },
+      hooks: this.#options.hookDurations(),
     });
   }
 
@@ -95,7 +97,7 @@ export class Operator implements ControlHandler {
     this.#options.demotions.set(name, demotion);
     const wasMaster = group.state === 'master';
     this.#log(name, 'demotion', 'operator', demotionText(demotion, request.for_ms));
-    group.step({ type: 'demotions-changed', demotions: [contribution(demotion)], handOver: true });
+    group.demoteByOperator(contribution(demotion), { handOver: true });
     this.#armEnd(name, demotion);
     const ended = group.handingOver && request.wait !== false ? group.handoverEnded() : undefined;
     const stored = demotion.persistent || wasPersistent ? await this.#store() : undefined;
@@ -124,7 +126,7 @@ export class Operator implements ControlHandler {
       this.#options.demotions.delete(group.name);
       return;
     }
-    group.step({ type: 'demotions-changed', demotions: [contribution(demotion)], handOver: false });
+    group.demoteByOperator(contribution(demotion), { handOver: false });
     this.#armEnd(group.name, demotion);
   }
 
@@ -160,7 +162,7 @@ export class Operator implements ControlHandler {
     this.#ends.delete(group.name);
     this.#options.demotions.delete(group.name);
     this.#log(group.name, 'demotion', 'operator', text);
-    group.step({ type: 'demotions-changed', demotions: [], handOver: false });
+    group.demoteByOperator(undefined, { handOver: false });
   }
 
   /** @returns what went wrong, for the reply: the demotion holds all the same, but not beyond a restart */

@@ -1,7 +1,8 @@
 import type { Logger } from 'pino';
 import { KernelError, unreachable } from '../errors.ts';
 import type { DeadlineTimer } from '../net/deadline-timer.ts';
-import type { ClaimOutcome, Kernel, WantedAddress } from '../net/kernel.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type { ClaimOutcome, Holdings, Kernel, WantedAddress } from '../net/kernel.ts';
 import type { Native } from '../net/native.ts';
 import type { GroupAction } from '../protocol/group.ts';
 import type { Fault } from '../protocol/reason.ts';
@@ -11,6 +12,7 @@ import { type CounterTable, checksumToSend } from './counters.ts';
 import type { FailoverGroup } from './failover-group.ts';
 import type { Member } from './member.ts';
 import type { RateLimit } from './rate-limit.ts';
+import type { Sessions } from './sessions.ts';
 import type { Wires } from './wires.ts';
 
 /** What one router holds on this host while it is master. */
@@ -18,6 +20,8 @@ interface Holding {
   readonly announcer: Announcer;
   /** What was claimed and not released. */
   wanted: readonly WantedAddress[];
+  /** The member as it was claimed for. */
+  member: Member;
   /** Resolves when the kernel has done what it was asked so far. */
   claimed: Promise<void>;
 }
@@ -31,6 +35,7 @@ export class Performer {
   readonly #counters: CounterTable;
   readonly #log: Logger;
   readonly #limit: RateLimit;
+  readonly #sessions: Sessions;
   readonly #onClaimFailed: (group: FailoverGroup, member: Member, fault: Fault) => void;
   readonly #onTransition: (
     group: FailoverGroup,
@@ -46,6 +51,7 @@ export class Performer {
     counters: CounterTable;
     log: Logger;
     limit: RateLimit;
+    sessions: Sessions;
     onClaimFailed: (group: FailoverGroup, member: Member, fault: Fault) => void;
     onTransition: (group: FailoverGroup, action: Extract<GroupAction, { type: 'report-transition' }>) => void;
   }) {
@@ -56,6 +62,7 @@ export class Performer {
     this.#counters = options.counters;
     this.#log = options.log;
     this.#limit = options.limit;
+    this.#sessions = options.sessions;
     this.#onClaimFailed = options.onClaimFailed;
     this.#onTransition = options.onTransition;
   }
@@ -117,12 +124,32 @@ export class Performer {
 
   #claim(group: FailoverGroup, member: Member): void {
     const holding = this.#holding(group, member);
+    const isNew = holding.wanted.length === 0;
     holding.wanted = member.wanted;
-    const claimed = this.#kernel.claim(holdingKey(group, member.id), member.wanted).then((outcomes) => {
-      const refused = outcomes.find((outcome) => !outcome.ok && isRefusal(member, outcome));
-      if (refused !== undefined && !refused.ok) this.#onClaimFailed(group, member, claimFault(refused));
-    });
-    this.#track(holding, claimed);
+    holding.member = member;
+    // The sessions come before the addresses: a packet for a session that is not here yet would be answered with a reset.
+    this.#track(
+      holding,
+      isNew ? this.#claimAfterSessions(group, member, holding) : this.#claimNow(group, member),
+    );
+  }
+
+  async #claimAfterSessions(group: FailoverGroup, member: Member, holding: Holding): Promise<void> {
+    if (this.#sessions.has(group.name)) await this.#sessions.takeOver(group.name);
+    // The role may have been lost meanwhile.
+    if (holding.wanted === member.wanted) await this.#claimNow(group, member);
+  }
+
+  async #claimNow(group: FailoverGroup, member: Member): Promise<void> {
+    const { wanted: addresses, routes, rules } = member;
+    const outcomes = await this.#kernel.claimAll(holdingKey(group, member.id), { addresses, routes, rules });
+    const refused = outcomes.addresses.find((outcome) => !outcome.ok && isRefusal(member, outcome));
+    if (refused !== undefined && !refused.ok) this.#onClaimFailed(group, member, claimFault(refused));
+    for (const outcome of [...outcomes.routes, ...outcomes.rules]) {
+      if (outcome.ok || outcome.error.code === 'ECANCELED') continue;
+      // It is put in as soon as that can be done; until then status says that it is missing.
+      this.#log.error({ group: group.name, error: outcome.error.message }, 'a route or rule was refused');
+    }
   }
 
   #announce(group: FailoverGroup, member: Member): void {
@@ -131,7 +158,9 @@ export class Performer {
     this.#track(
       holding,
       holding.claimed.then(() => {
-        if (holding.wanted.length > 0) holding.announcer.start(holding.wanted);
+        if (holding.wanted.length === 0) return;
+        holding.announcer.start(holding.wanted);
+        this.#sessions.announced(group.name);
       }),
     );
   }
@@ -160,7 +189,7 @@ export class Performer {
       log: this.#log,
       garp: member.instance.garp,
     });
-    const holding: Holding = { announcer, wanted: [], claimed: Promise.resolve() };
+    const holding: Holding = { announcer, wanted: [], member, claimed: Promise.resolve() };
     this.#holdings.set(key, holding);
     return holding;
   }
@@ -177,7 +206,7 @@ export class Performer {
     for (const member of group.members) {
       const holding = this.#holdings.get(holdingKey(group, member.id));
       if (holding === undefined || holding.wanted.length === 0) continue;
-      if (JSON.stringify(holding.wanted) === JSON.stringify(member.wanted)) {
+      if (isDeepStrictEqual(holdingsOf(holding.member), holdingsOf(member))) {
         holding.announcer.configure(member.instance.garp);
         continue;
       }
@@ -203,6 +232,10 @@ export class Performer {
     for (const { announcer } of this.#holdings.values()) announcer.close();
     this.#holdings.clear();
   }
+}
+
+function holdingsOf({ wanted, routes, rules }: Member): Holdings {
+  return { addresses: wanted, routes, rules };
 }
 
 function holdingKey(group: FailoverGroup, id: string): string {

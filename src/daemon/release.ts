@@ -82,7 +82,10 @@ export async function release(
       }
     }
     const addresses = leftBehind(kernel, left, config);
-    await kernel.remove(addresses);
+    const [routes, rules] = [kernel.ownedRoutes(), kernel.ownedRules()];
+    await kernel.remove(addresses, routes, rules);
+    for (const { to } of routes) done.push(`removed the route to ${to}`);
+    for (const { preference } of rules) done.push(`removed the rule of preference ${preference}`);
     for (const { address, prefixLength } of addresses) done.push(`removed ${address}/${prefixLength}`);
     await forgetRunState(directory);
   } finally {

@@ -6,7 +6,7 @@ import type {
   InstanceStatus,
   RouterStatus,
 } from '../control/messages.ts';
-import type { Kernel, WantedAddress } from '../net/kernel.ts';
+import type { Kernel, WantedAddress, WantedRoute, WantedRule } from '../net/kernel.ts';
 import { alarmsOf } from '../protocol/alarms.ts';
 import { totalDemotion } from '../protocol/demotion.ts';
 import { groupState } from '../protocol/group.ts';
@@ -27,6 +27,8 @@ export interface StatusSources {
   faultsOf(member: Member): readonly Fault[];
   unexamined(member: Member): number;
   operatorDemotion(group: string): OperatorDemotion | undefined;
+  /** What goes along with the group: its sessions, trackers, hooks. */
+  companions(group: string): Pick<GroupStatus, 'conntrackd' | 'trackers' | 'hooks'>;
 }
 
 /** The state of one router in the words of its group. */
@@ -107,6 +109,30 @@ function demotionsOf(group: FailoverGroup, sources: StatusSources): Demotion[] {
   );
 }
 
+function routingStatus({ members }: FailoverGroup, kernel: Kernel): GroupStatus['routing'] {
+  return members.flatMap(({ routes, rules }) => [
+    ...routes.map((route) => ({ text: routeText(route), present: kernel.presentRoute(route) })),
+    ...rules.map((rule) => ({ text: ruleText(rule), present: kernel.presentRule(rule) })),
+  ]);
+}
+
+/** As ip-route(8) has it. */
+function routeText({ to, via, interface: name, source, table, metric }: WantedRoute): string {
+  const parts = { via, dev: name, src: source, table: table === 254 ? undefined : table, metric };
+  return ['route', to, ...words(parts)].join(' ');
+}
+
+/** As ip-rule(8) has it. */
+function ruleText({ family, from, to, fwmark, iif, oif, table, preference }: WantedRule): string {
+  const mark =
+    fwmark === undefined ? undefined : `0x${fwmark.value.toString(16)}/0x${fwmark.mask.toString(16)}`;
+  return ['rule', family, ...words({ from, to, fwmark: mark, iif, oif, table, pref: preference })].join(' ');
+}
+
+function words(parts: Readonly<Record<string, string | number | undefined>>): string[] {
+  return Object.entries(parts).flatMap(([name, value]) => (value === undefined ? [] : [`${name} ${value}`]));
+}
+
 /** Why the group is what it is: what brought it there, or, out of the election, what keeps it there now. */
 function currentReason({ state, since, value }: FailoverGroup): Reason {
   const [fault] = value.faults;
@@ -134,6 +160,8 @@ export function groupStatus(group: FailoverGroup, sources: StatusSources): Group
     transitions: group.transitions,
     handing_over: group.handingOver,
     alarms: alarmsOf(group.value, sources.now, group.since.monotonicAt),
+    routing: routingStatus(group, sources.kernel),
+    ...sources.companions(group.name),
     instances: [...instances].map(([instance, routers]): InstanceStatus => ({
       name: instance.name,
       interface: instance.interface,

@@ -22,6 +22,9 @@ export const sampleStatus: Status = {
       transitions: 1,
       handing_over: false,
       alarms: [],
+      routing: [],
+      trackers: [],
+      hooks: [],
       instances: [
         {
           name: 'wan',
@@ -76,6 +79,9 @@ export const sampleStatus: Status = {
       transitions: 4,
       handing_over: false,
       alarms: ['10.9.0.9 advertises VRID 7 with an interval of 3 s, ours is 1 s'],
+      routing: [],
+      trackers: [],
+      hooks: [],
       instances: [
         {
           name: 'dmz',

@@ -67,6 +67,13 @@ const input: MetricsInput = {
     { group: 'edge', to: 'master', count: 3 },
     { group: 'edge', to: 'backup', count: 2 },
   ],
+  hooks: [
+    {
+      group: 'edge',
+      hook: 'master',
+      histogram: { buckets: [{ le: 0.1, count: 1 }], sum: 0.05, count: 1 },
+    },
+  ],
   lateness: {
     buckets: [
       { le: 0.0005, count: 90 },
@@ -93,6 +100,7 @@ t.test('the page, with the names dashboards depend on', (t) => {
     'havrrp_advertisements_received_total counter',
     'havrrp_advertisements_discarded_total counter',
     'havrrp_loop_lateness_seconds histogram',
+    'havrrp_hook_duration_seconds histogram',
   ]);
   for (const line of [
     'havrrp_build_info{version="0.1.0"} 1',
@@ -111,6 +119,8 @@ t.test('the page, with the names dashboards depend on', (t) => {
     'havrrp_loop_lateness_seconds_bucket{le="+Inf"} 100',
     'havrrp_loop_lateness_seconds_sum 0.25',
     'havrrp_loop_lateness_seconds_count 100',
+    'havrrp_hook_duration_seconds_bucket{group="edge",hook="master",le="0.1"} 1',
+    'havrrp_hook_duration_seconds_count{group="edge",hook="master"} 1',
   ]) {
     t.ok(text.split('\n').includes(line), line);
   }
@@ -132,6 +142,7 @@ t.test('no groups yet', (t) => {
     status: { ...sampleStatus, groups: [] },
     transitions: [],
     lateness: { buckets: [], sum: 0, count: 0 },
+    hooks: [],
   });
   t.same(series(text, 'havrrp_group_state'), []);
   t.equal(series(text, 'havrrp_loop_lateness_seconds')?.length, 3);

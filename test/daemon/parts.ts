@@ -45,6 +45,7 @@ export function openGroup(
   const group = new FailoverGroup({
     name: config.name,
     members: membersOf(config),
+    takeover: config.takeover,
     native,
     timer,
     perform: (_group, asked) => {

@@ -29,6 +29,7 @@ async function openSources(t: Test): Promise<StatusSources> {
     faultsOf: () => [],
     unexamined: () => 0,
     operatorDemotion: () => undefined,
+    companions: () => ({ trackers: [], hooks: [] }),
   };
 }
 
