@@ -16,7 +16,7 @@ import { loadRuleset } from '../bench/nftables.ts';
 export type FirewallName = 'fw1' | 'fw2';
 
 const syncAddress = { fw1: '10.9.0.1', fw2: '10.9.0.2' } as const;
-const vips = { lan: '10.71.1.1', wan: '10.71.2.1', wan6: '2001:db8:2::1', lan6: '2001:db8:1::1' } as const;
+export const vips = { lan: '10.71.1.1', wan: '10.71.2.1', wan6: '2001:db8:2::1', lan6: '2001:db8:1::1' } as const;
 export const server = { ipv4: '10.71.2.10', ipv6: '2001:db8:2::10' } as const;
 
 /** A pair of firewalls and nothing around them. */
@@ -165,13 +165,13 @@ export class Firewalls implements AsyncDisposable {
   }
 }
 
-const allFlows: readonly FlowPlan[] = [
+export const allFlows: readonly FlowPlan[] = [
   { name: 'download', kind: 'download', address: server.ipv4 },
   { name: 'echo', kind: 'echo', address: server.ipv4 },
   { name: 'download6', kind: 'download', address: server.ipv6 },
 ];
 
-function firewall(number: 1 | 2): Parameters<typeof Network.create>[0]['hosts'][string] {
+export function firewall(number: 1 | 2): Parameters<typeof Network.create>[0]['hosts'][string] {
   const own = number + 1;
   return {
     interfaces: {
