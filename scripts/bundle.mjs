@@ -14,6 +14,9 @@ await build({
   format: 'esm',
   platform: 'node',
   target: 'node20',
+  // The source text stays in memory as long as the daemon runs; names stay readable in a stack.
+  minify: true,
+  keepNames: true,
   sourcemap: true,
   chunkNames: '[name]-[hash]',
   legalComments: 'linked',
