@@ -16,7 +16,12 @@ import { loadRuleset } from '../bench/nftables.ts';
 export type FirewallName = 'fw1' | 'fw2';
 
 const syncAddress = { fw1: '10.9.0.1', fw2: '10.9.0.2' } as const;
-export const vips = { lan: '10.71.1.1', wan: '10.71.2.1', wan6: '2001:db8:2::1', lan6: '2001:db8:1::1' } as const;
+export const vips = {
+  lan: '10.71.1.1',
+  wan: '10.71.2.1',
+  wan6: '2001:db8:2::1',
+  lan6: '2001:db8:1::1',
+} as const;
 export const server = { ipv4: '10.71.2.10', ipv6: '2001:db8:2::10' } as const;
 
 /** A pair of firewalls and nothing around them. */

@@ -107,10 +107,7 @@ async function yields(t: Test, scene: Scene, advert: Partial<InjectedAdvert>, re
   });
   const downMs = masterDownMs(100, said.maxAdvertiseIntervalCs * 10);
   const waited = (back.at - said.at) / downMs;
-  t.ok(
-    waited > 0.99 && waited < 1.2,
-    `V3-60: master again ${waited.toFixed(3)} master-down intervals later`,
-  );
+  t.ok(waited > 0.99 && waited < 1.2, `V3-60: master again ${waited.toFixed(3)} master-down intervals later`);
   t.ok(
     own().length <= 2,
     'V3-60: silent but for one more word, by which the better master learns that there were two',
